@@ -1,0 +1,126 @@
+"""The door to the data: `python -m data COMMAND`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from data.cli import tell_errors
+from data.console import OUTPUT, say
+from data.errors import ConfigError, DataError
+from data.schema import DataConfig, data_config
+from data.settings import read_toml
+
+TOML = click.argument("toml", type=click.Path(path_type=Path))
+SET = click.option(
+    "--set", "overrides", multiple=True, metavar="TABLE.KEY=VALUE",
+    help="Override a field of the TOML; may be repeated.",
+)
+OUT = click.option(
+    "--out", help="Where to, instead of artifacts/<TOML's stem>/data."
+)
+
+
+@click.group()
+def main() -> None:
+    """Turn tables into a prepared data set."""
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True)
+@tell_errors()
+def fetch(names: tuple[str, ...]) -> None:
+    """Fetch data sets or weights that the catalog names."""
+    from data.fetch import fetch as fetch_one
+
+    for name in names:
+        say(str(fetch_one(name)))
+
+
+@main.command()
+@TOML
+@SET
+@tell_errors()
+def check(toml: Path, overrides: tuple[str, ...]) -> None:
+    """Check the tables; write nothing."""
+    from data.prepare import check as check_tables
+
+    report = check_tables(_config(toml, overrides), toml)
+    for warning in report.warnings:
+        say(f"Warning: {warning}")
+    if report.errors:
+        lines = [f"Error: {error}" for error in report.errors]
+        raise DataError("\n".join(lines))
+    say(f"{toml}: the tables can be prepared.")
+
+
+@main.command()
+@TOML
+@SET
+@OUT
+@tell_errors()
+def describe(toml: Path, overrides: tuple[str, ...], out: str | None) -> None:
+    """Tell what the data set is like; prepares it first if need be."""
+    from data.describe import describe as sections_of
+    from data.prepare import prepare as prepare_tables
+
+    config = _config(toml, overrides)
+    prepared = prepare_tables(config, toml, out or default_out(toml))
+    for title, rows in sections_of(prepared):
+        OUTPUT.print(_as_table(title, rows))
+
+
+@main.command()
+@TOML
+@SET
+@OUT
+@tell_errors()
+def prepare(toml: Path, overrides: tuple[str, ...], out: str | None) -> None:
+    """Turn the tables into a prepared data set."""
+    from data.prepare import prepare as prepare_tables
+
+    config = _config(toml, overrides)
+    prepared = prepare_tables(config, toml, out or default_out(toml))
+    counts = prepared.manifest["counts"]
+    say(
+        f"{prepared.folder}: {counts['events']:,} events of {counts['users']:,} users "
+        f"and {counts['items']:,} items, fingerprint {prepared.fingerprint}"
+    )
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--seed", default=7, show_default=True)
+@tell_errors()
+def planted(folder: Path, seed: int) -> None:
+    """Write a small data set whose right answer is known."""
+    from data.planted import write_planted
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(
+            f"{folder}: expected an absent or an empty folder. Name another one."
+        )
+    say(f"{write_planted(folder, seed=seed).toml}")
+
+
+def default_out(toml: Path) -> str:
+    """Return where the data set of an experiment is prepared to."""
+    return str(Path("artifacts") / toml.stem / "data")
+
+
+def _config(toml: Path, overrides: Iterable[str]) -> DataConfig:
+    return data_config(read_toml(toml, tuple(overrides)), toml)
+
+
+def _as_table(title: str, rows: list[tuple[str, str]]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m data")

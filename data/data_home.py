@@ -1,0 +1,72 @@
+"""What a person has put into the folder that TANDEM_DATA_HOME names.
+
+`$TANDEM_DATA_HOME/<name>/` may hold any archive that the catalog knows for the name,
+or the finished files themselves (a copy of another machine's cache).
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from data.archives import check, digest_of
+from data.errors import DataError
+from data.sources import Archive, Entry
+
+VARIABLE = "TANDEM_DATA_HOME"
+_SUFFIXES = (".zip", ".whl", ".gz", ".tgz", ".tar")
+
+
+def folder_of(entry: Entry) -> Path | None:
+    """Return the folder that may hold the entry; None where the variable is unset."""
+    home = os.environ.get(VARIABLE)
+    return Path(home).expanduser() / entry.name if home else None
+
+
+def find_archive(entry: Entry, folder: Path) -> tuple[Archive, Path] | None:
+    """Return the first known archive in a folder and its path, known by its checksum.
+
+    A renamed archive is found too.
+    Raises: a file of a known name with another checksum -> DataError with both sums.
+    """
+    for archive in entry.archives:
+        path = folder / archive.file
+        if path.is_file():
+            _check_given(path, archive.digest)
+            return archive, path
+    for path in sorted(folder.glob("*")):
+        if path.suffix not in _SUFFIXES or not path.is_file():
+            continue
+        for archive in entry.archives:
+            if path.stat().st_size == archive.size and _digest(path, archive.digest):
+                return archive, path
+    return None
+
+
+def copy_files(entry: Entry, folder: Path, out: Path) -> bool:
+    """Copy the entry's own files if all of them lie in a folder; tell whether so.
+
+    Raises: one of them has another checksum -> DataError with both sums.
+    """
+    if not all((folder / file.name).is_file() for file in entry.files):
+        return False
+    for file in entry.files:
+        _check_given(folder / file.name, f"sha256:{file.sha256}")
+    for file in entry.files:
+        shutil.copyfile(folder / file.name, out / file.name)
+    return True
+
+
+def _digest(path: Path, expected: str) -> bool:
+    algorithm, wanted = expected.split(":")
+    return digest_of(path, algorithm) == wanted
+
+
+def _check_given(path: Path, expected: str) -> None:
+    algorithm = expected.partition(":")[0]
+    try:
+        check(str(path), expected, f"{algorithm}:{digest_of(path, algorithm)}")
+    except DataError as err:
+        raise DataError(
+            f"{err} Replace it by the published one, or move it out of the folder, "
+            "so that the other sources are tried."
+        ) from err

@@ -1,0 +1,28 @@
+"""The mistakes that a person can mend, told apart from our own bugs.
+
+Every message names what was found, where (file, row, column, field), what was
+expected, and what to do. The command-line doors print it alone and exit with 2.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConfigError(ValueError):
+    """A TOML file or an option is wrong; raised before any work starts."""
+
+
+class DataError(ValueError):
+    """A table, an archive or a prepared data set is not what it should be."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint for a misspelt name: the nearest known one and the whole list.
+
+    In: `name`: what was written; `known`: what could have been.
+    Out: a sentence, such as "Did you mean 'genres'? Known: genres, title."
+    """
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"Did you mean '{close[0]}'? " if close else ""
+    return f"{hint}Known: {', '.join(names) or '(none)'}."

@@ -1,0 +1,304 @@
+"""The one definition of every feature: it encodes in bulk and builds its graph.
+
+`prepare` fits each feature on its table and encodes the table once; export asks the
+same object for the TensorFlow graph that encodes raw values of unseen items. Codes
+are 0 for missing or unknown and 1 upwards for the vocabulary.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data.schema import Column, DataConfig, Table
+
+TEXT_SEPARATOR = ". "
+NUMERIC_CLIP = 5.0
+DAY_S = 86_400.0
+# What tf.strings.strip removes; Python's strip would remove other spaces too.
+SPACES = " \t\n\v\f\r"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Categorical:
+    """One value out of a vocabulary. Code: int32 scalar."""
+
+    name: str
+    vocabulary: tuple[str, ...]
+    kind: str = "categorical"
+
+    @property
+    def num_codes(self) -> int:
+        """Return the number of codes, the 0 of unknown values included."""
+        return len(self.vocabulary) + 1
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        """Encode a column. In: strings (n,), missing as NaN. Out: int32 (n,)."""
+        codes = {value: i for i, value in enumerate(self.vocabulary, 1)}
+        return values.map(codes).fillna(0).to_numpy(np.int32)
+
+    def graph_input(self, tf: Any) -> Any:
+        """Return the spec of the raw input: string (batch,)."""
+        return tf.TensorSpec([None], tf.string, self.name)
+
+    def in_graph(self, tf: Any) -> Any:
+        """Return a function of tensors: string (...) to int32 (...)."""
+        table = _lookup_table(tf, self.vocabulary)
+        return lambda raw: table.lookup(raw)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiCategorical:
+    """Several values out of a vocabulary. Code: int32 (width,), padded with 0."""
+
+    name: str
+    vocabulary: tuple[str, ...]
+    width: int
+    separator: str
+    kind: str = "multi_categorical"
+
+    @property
+    def num_codes(self) -> int:
+        """Return the number of codes, the 0 of unknown values included."""
+        return len(self.vocabulary) + 1
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        """Encode a column. In: joined strings (n,). Out: int32 (n, width)."""
+        codes = {value: i for i, value in enumerate(self.vocabulary, 1)}
+        parts = split_values(values, self.separator)
+        encoded = np.zeros((len(values), self.width), np.int32)
+        rows = parts.index.to_numpy()
+        known = parts.map(codes).fillna(0).to_numpy(np.int32)
+        rows, known = rows[known > 0], known[known > 0]
+        # An explode keeps rows together, so a value's place is its run's count.
+        place = pd.Series(rows).groupby(rows).cumcount().to_numpy()
+        fits = place < self.width
+        encoded[rows[fits], place[fits]] = known[fits]
+        return encoded
+
+    def graph_input(self, tf: Any) -> Any:
+        """Return the spec of the raw input: string (batch, values), padded ""."""
+        return tf.TensorSpec([None, None], tf.string, self.name)
+
+    def in_graph(self, tf: Any) -> Any:
+        """Return a function of tensors: string (..., values) to int32 (..., width)."""
+        table = _lookup_table(tf, self.vocabulary)
+
+        def encode(raw: Any) -> Any:
+            codes = table.lookup(raw)
+            order = tf.argsort(tf.cast(codes == 0, tf.int32), axis=-1, stable=True)
+            known_first = tf.gather(codes, order, batch_dims=codes.shape.rank - 1)
+            padding = tf.zeros_like(codes[..., :1])
+            padding = tf.repeat(padding, self.width, axis=-1)
+            return tf.concat([known_first, padding], axis=-1)[..., : self.width]
+
+        return encode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numeric:
+    """A number, standardised. Code: float32 (2,): value and whether it is there."""
+
+    name: str
+    mean: float
+    deviation: float
+    kind: str = "numeric"
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        """Encode a column. In: numbers or their text (n,). Out: float32 (n, 2)."""
+        raw = pd.to_numeric(values, errors="coerce").to_numpy(np.float32)
+        there = np.isfinite(raw)
+        scaled = (raw - np.float32(self.mean)) / np.float32(self.deviation)
+        scaled = np.clip(scaled, -NUMERIC_CLIP, NUMERIC_CLIP)
+        value = np.where(there, scaled, np.float32(0))
+        return np.stack([value, there.astype(np.float32)], axis=-1)
+
+    def graph_input(self, tf: Any) -> Any:
+        """Return the spec of the raw input: float32 (batch,), NaN if missing."""
+        return tf.TensorSpec([None], tf.float32, self.name)
+
+    def in_graph(self, tf: Any) -> Any:
+        """Return a function of tensors: float32 (...) to float32 (..., 2)."""
+
+        def encode(raw: Any) -> Any:
+            there = tf.math.is_finite(raw)
+            scaled = (raw - self.mean) / self.deviation
+            scaled = tf.clip_by_value(scaled, -NUMERIC_CLIP, NUMERIC_CLIP)
+            value = tf.where(there, scaled, tf.zeros_like(raw))
+            return tf.stack([value, tf.cast(there, tf.float32)], axis=-1)
+
+        return encode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """All text columns of an item, joined. Code: the joined string itself."""
+
+    columns: tuple[str, ...]
+
+    def encode(self, frame: pd.DataFrame) -> np.ndarray:
+        """Join the columns. In: a table. Out: object array of str (n,)."""
+        cells = frame[list(self.columns)].fillna("").astype(str)
+        columns = [cells[column].str.strip(SPACES) for column in self.columns]
+        if not columns:
+            return np.full(len(frame), "", object)
+        rows = zip(*columns, strict=True)
+        joined = [TEXT_SEPARATOR.join(filter(None, row)) for row in rows]
+        return np.array(joined, object)
+
+    def in_graph(self, tf: Any) -> Any:
+        """Return a function of a dict of tensors: strings (batch,) to (batch,)."""
+
+        def join(raw: Mapping[str, Any]) -> Any:
+            joined = None
+            for column in self.columns:
+                part = tf.strings.strip(raw[column])
+                joined = part if joined is None else _join(tf, joined, part)
+            return joined
+
+        return join
+
+
+def _join(tf: Any, left: Any, right: Any) -> Any:
+    separator = tf.where(
+        (tf.strings.length(left) > 0) & (tf.strings.length(right) > 0),
+        TEXT_SEPARATOR,
+        "",
+    )
+    return tf.strings.join([left, separator, right])
+
+
+Feature = Categorical | MultiCategorical | Numeric
+KINDS: dict[str, type[Any]] = {
+    "categorical": Categorical,
+    "multi_categorical": MultiCategorical,
+    "numeric": Numeric,
+}
+
+
+def _lookup_table(tf: Any, vocabulary: Iterable[str]) -> Any:
+    # A table cannot be empty, hence the entry of "", which is no vocabulary's.
+    codes = {"": 0} | {value: i for i, value in enumerate(vocabulary, 1)}
+    initializer = tf.lookup.KeyValueTensorInitializer(
+        tf.constant(list(codes)), tf.constant(list(codes.values()), tf.int32)
+    )
+    return tf.lookup.StaticHashTable(initializer, 0)
+
+
+def split_values(values: pd.Series, separator: str) -> pd.Series:
+    """Split joined values, one a row. Out: strings, the index telling the row."""
+    numbered = values.reset_index(drop=True).fillna("").astype(str)
+    parts = numbered.str.split(separator, regex=False).explode().str.strip(SPACES)
+    return parts[parts != ""]
+
+
+def fit(name: str, column: Column, values: pd.Series, max_codes: int) -> Feature:
+    """Fit a feature on the column of a table.
+
+    In: `values`: strings, missing as NaN; `max_codes`: the most frequent so many
+    become the vocabulary, ties in alphabetical order.
+    """
+    if column.kind == "numeric":
+        return _fit_numeric(name, values)
+    if column.kind == "multi_categorical":
+        parts = split_values(values, column.separator)
+        longest = int(parts.index.value_counts().max()) if len(parts) else 1
+        return MultiCategorical(
+            name=name,
+            vocabulary=_vocabulary(parts, max_codes),
+            width=min(longest, column.max_values),
+            separator=column.separator,
+        )
+    return Categorical(name=name, vocabulary=_vocabulary(values, max_codes))
+
+
+def _fit_numeric(name: str, values: pd.Series) -> Numeric:
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    mean = float(numbers.mean()) if len(numbers) else 0.0
+    deviation = float(numbers.std()) if len(numbers) else 0.0
+    if deviation < np.finfo(np.float32).tiny:  # Divided by in float32.
+        deviation = 1.0
+    return Numeric(name=name, mean=mean, deviation=deviation)
+
+
+def _vocabulary(values: pd.Series, max_codes: int) -> tuple[str, ...]:
+    counts = values[values.notna() & (values != "")].value_counts()
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))
+    return tuple(sorted(str(value) for value, _ in ordered[:max_codes]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSet:
+    """The features of a data set: of items, of users, of the request's context."""
+
+    items: tuple[Feature, ...] = ()
+    users: tuple[Feature, ...] = ()
+    context: tuple[Feature, ...] = ()
+    text: Text = Text(columns=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what JSON can hold; `from_json` makes the same features of it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "FeatureSet":
+        """Build the features that `to_json` described."""
+        groups = {
+            group: tuple(_from_json(f) for f in value[group])
+            for group in ("items", "users", "context")
+        }
+        text = Text(columns=tuple(value["text"]["columns"]))
+        return cls(text=text, **groups)
+
+
+def _from_json(value: Mapping[str, Any]) -> Feature:
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+    return KINDS[value["kind"]](**fields)  # type: ignore[no-any-return]
+
+
+def fit_all(
+    config: DataConfig,
+    items: pd.DataFrame,
+    users: pd.DataFrame,
+    train_events: pd.DataFrame,
+) -> FeatureSet:
+    """Fit every feature; context is fitted on the training events alone."""
+
+    def group(table: Table | None, frame: pd.DataFrame, role: Any) -> Any:
+        columns = table.of_role(role) if table else {}
+        return tuple(
+            fit(name, column, frame[name], config.max_categories)
+            for name, column in columns.items()
+            if column.kind != "text"
+        )
+
+    return FeatureSet(
+        items=group(config.items, items, "feature"),
+        users=group(config.users, users, "feature"),
+        context=group(config.interactions, train_events, "context"),
+        text=Text(columns=config.text_columns()),
+    )
+
+
+def request_time_features(tf: Any, time: Any, last_time: Any) -> Any:
+    """Describe when a request comes: the hour, the weekday, the pause before it.
+
+    In: `time`, `last_time`: int64 (...), Unix seconds UTC; `last_time` is that of
+    the user's newest earlier event, 0 if there is none. Out: float32 (..., 6): sine
+    and cosine of the hour and of the weekday, log of 1 + days since the last event
+    scaled to about one, and whether there was one.
+    """
+    day = tf.cast(time % int(DAY_S), tf.float32) / DAY_S
+    week = tf.cast(time % int(7 * DAY_S), tf.float32) / (7 * DAY_S)
+    known = tf.cast(last_time > 0, tf.float32)
+    pause = tf.cast(tf.maximum(time - last_time, 0), tf.float32) / DAY_S
+    angles = 2 * np.pi * tf.stack([day, week], axis=-1)
+    rest = tf.stack([known * tf.math.log1p(pause) / 3.0, known], axis=-1)
+    return tf.concat([tf.sin(angles), tf.cos(angles), rest], axis=-1)
+
+
+NUM_REQUEST_TIME_FEATURES = 6

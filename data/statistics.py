@@ -1,0 +1,97 @@
+"""Counts and shares of items and users as they stood at a moment."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.events import EventLog
+from data.features import DAY_S
+
+NAMES = ("log_count", "log_recent_count", "positive_share", "log_age_days")
+NUM_STATISTICS = len(NAMES)
+PRIOR_EVENTS = 5.0
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Looks up statistics of table rows at any time, using earlier events only.
+
+    Each is a small number of about unit size: log of 1 + events so far, log of
+    1 + events in the window before, the share of positives shrunk towards that of
+    all events so far by a prior of five, log of 1 + days since the first event.
+    """
+
+    key: np.ndarray
+    ranks: np.ndarray
+    positives: np.ndarray
+    first_time: np.ndarray
+    start: np.ndarray
+    window_s: int
+    base_shares: np.ndarray
+
+    @classmethod
+    def of_items(cls, log: EventLog, num_items: int, window_s: int) -> "Statistics":
+        """Index the events of a log by item."""
+        return cls._of(log.item, log, num_items, window_s)
+
+    @classmethod
+    def of_users(cls, log: EventLog, window_s: int) -> "Statistics":
+        """Index the events of a log by user."""
+        return cls._of(log.user, log, log.num_users, window_s)
+
+    @classmethod
+    def _of(
+        cls, rows: np.ndarray, log: EventLog, num_rows: int, window_s: int
+    ) -> "Statistics":
+        order = np.lexsort((log.time, rows))
+        rows, time = rows[order], log.time[order]
+        ranks = np.unique(time)
+        key = rows.astype(np.int64) * (len(ranks) + 1) + np.searchsorted(ranks, time)
+        start = np.searchsorted(rows, np.arange(num_rows + 2))
+        padded = np.r_[time, 0]
+        has_any = np.diff(start) > 0
+        return cls(
+            key=key,
+            ranks=ranks,
+            positives=np.r_[0, np.cumsum(log.positive[order])],
+            first_time=np.where(has_any, padded[start[:-1]], 0),
+            start=start,
+            window_s=window_s,
+            base_shares=_shares_before(ranks, log),
+        )
+
+    def at(self, rows: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Return statistics of rows at times.
+
+        In: `rows`: int (...); `times`: int64, broadcast to rows, Unix seconds.
+        Out: float32 (..., NUM_STATISTICS), from events strictly before each time.
+        """
+        rows, times = np.broadcast_arrays(rows, times)
+        now = self._place(rows, times)
+        past = self._place(rows, times - self.window_s)
+        start = self.start[rows]
+        count = now - start
+        positives = self.positives[now] - self.positives[start]
+        base = self.base_shares[np.searchsorted(self.ranks, times)]
+        share = (positives + PRIOR_EVENTS * base) / (count + PRIOR_EVENTS)
+        age = np.where(count > 0, (times - self.first_time[rows]) / DAY_S, 0)
+        columns = [np.log1p(count), np.log1p(now - past), share, np.log1p(age)]
+        scaled = [columns[0] / 5, columns[1] / 5, columns[2], columns[3] / 5]
+        return np.stack(scaled, axis=-1).astype(np.float32)
+
+    def _place(self, rows: np.ndarray, times: np.ndarray) -> np.ndarray:
+        rank = np.searchsorted(self.ranks, times)
+        wanted = rows.astype(np.int64) * (len(self.ranks) + 1) + rank
+        return np.searchsorted(self.key, wanted)
+
+
+def _shares_before(ranks: np.ndarray, log: EventLog) -> np.ndarray:
+    """Return the share of positives before each distinct time and before the end.
+
+    Out: float64 (distinct times + 1,), one half where nothing is earlier.
+    """
+    place = np.searchsorted(ranks, log.time)
+    events = np.bincount(place, minlength=len(ranks))
+    positives = np.bincount(place, log.positive, minlength=len(ranks))
+    before, positives_before = np.cumsum(events), np.cumsum(positives)
+    return np.r_[0.5, positives_before / before]
