@@ -14,12 +14,13 @@ from data.settings import read_toml
 
 TOML = click.argument("toml", type=click.Path(path_type=Path))
 SET = click.option(
-    "--set", "overrides", multiple=True, metavar="TABLE.KEY=VALUE",
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="TABLE.KEY=VALUE",
     help="Override a field of the TOML; may be repeated.",
 )
-OUT = click.option(
-    "--out", help="Where to, instead of artifacts/<TOML's stem>/data."
-)
+OUT = click.option("--out", help="Where to, instead of artifacts/<TOML's stem>/data.")
 
 
 @click.group()

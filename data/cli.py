@@ -13,14 +13,17 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextlib.contextmanager
-def tell_errors(statuses: Mapping[type[Exception], int] | None = None) -> Iterator[None]:
+def tell_errors(
+    statuses: Mapping[type[Exception], int] | None = None,
+) -> Iterator[None]:
     """Print what a person can mend alone and exit; our own bugs pass with a traceback.
 
     In: `statuses`: further exceptions to tell, each with its exit status. A subclass
     is told by its own entry before that of a base class.
     Raises: SystemExit. Serves as a decorator too, below `@click.command`.
     """
-    known = {ConfigError: MISTAKE, DataError: MISTAKE, **(statuses or {})}
+    known: dict[type[Exception], int] = {ConfigError: MISTAKE, DataError: MISTAKE}
+    known |= statuses or {}
     try:
         yield
     except KeyboardInterrupt:

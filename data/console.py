@@ -58,8 +58,8 @@ def progress(title: str, total: float) -> Iterator[Advance]:
     the amount just done.
     """
     if OUTPUT.is_terminal:
-        with _bar(title, total) as advance:
-            yield advance
+        with _bar(title, total) as advance_bar:
+            yield advance_bar
         return
     start = shown = time.monotonic()
     done, said = 0.0, ""

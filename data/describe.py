@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from data.events import TEST, VALIDATION
+from data.features import Feature, Numeric
 from data.prepared import Prepared
 from data.queries import PART_NAMES
 
@@ -78,14 +79,16 @@ def _tail(prepared: Prepared) -> list[tuple[str, str]]:
     rows = []
     for share in HEAD_SHARES:
         head = ordered[: max(1, round(share * len(ordered)))].sum()
-        rows.append((f"top {share:.0%} of items", f"{head / counts.sum():.1%} of events"))
+        rows.append(
+            (f"top {share:.0%} of items", f"{head / counts.sum():.1%} of events")
+        )
     rows.append(("items of 1 to 4 events", _count((counts > 0) & (counts < 5))))
     return rows
 
 
 def _split(prepared: Prepared) -> list[tuple[str, str]]:
     log = prepared.events
-    rows = [("kind", prepared.config.split.kind)]
+    rows = [("kind", str(prepared.config.split.kind))]
     for part, name in PART_NAMES.items():
         value = f"{_count(log.part == part)} events"
         if (cut := prepared.cut(part) if part else None) is not None:
@@ -95,8 +98,8 @@ def _split(prepared: Prepared) -> list[tuple[str, str]]:
         queries = prepared.queries(part)
         name = PART_NAMES[part]
         value = (
-            f"{len(queries):,} users, {sum(map(len, queries.relevant)):,} items to find; "
-            f"left out: {queries.num_cold_users:,} cold users, "
+            f"{len(queries):,} users, {sum(map(len, queries.relevant)):,} items to "
+            f"find; left out: {queries.num_cold_users:,} cold users, "
             f"{queries.num_cold_items:,} cold items"
         )
         rows.append((f"{name} asks about", value))
@@ -128,18 +131,17 @@ def _features(prepared: Prepared) -> list[tuple[str, str]]:
         for feature in members:
             values = codes[feature.name]
             values = values if group == "context" else values[1:]
-            if feature.kind == "numeric":
-                missing, size = values[:, 1] == 0, ""
-            else:
-                missing = values.reshape(len(values), -1).max(axis=1) == 0
-                size = f"{len(feature.vocabulary):,} values, "
-            rows.append(
-                (
-                    f"{group} {feature.name}",
-                    f"{feature.kind}: {size}{missing.mean():.1%} missing",
-                )
-            )
+            rows.append((f"{group} {feature.name}", _feature(feature, values)))
     return rows or [("", "none")]
+
+
+def _feature(feature: Feature, codes: np.ndarray) -> str:
+    if isinstance(feature, Numeric):
+        missing, size = codes[:, 1] == 0, ""
+    else:
+        missing = codes.reshape(len(codes), -1).max(axis=1) == 0
+        size = f"{len(feature.vocabulary):,} values, "
+    return f"{feature.kind}: {size}{missing.mean():.1%} missing"
 
 
 def _count(mask: np.ndarray) -> str:

@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
+EVENT_COLUMNS = (
+    *("user", "item", "time", "label"),
+    *("positive", "weight", "part", "before"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +18,8 @@ class EventLog:
 
     `user`, `item`: int32 (n,), rows of the users' and items' tables, from 1.
     `time`: int64 (n,), Unix seconds UTC. `label`: float32 (n,), NaN where missing.
-    `positive`: bool (n,). `weight`: float32 (n,), of the event in a loss. `part`: uint8 (n,), TRAIN, VALIDATION or TEST.
+    `positive`: bool (n,). `weight`: float32 (n,), of the event in a loss. `part`:
+    uint8 (n,), TRAIN, VALIDATION or TEST.
     `before`: int32 (n,), how many of the user's events are strictly earlier.
     `context`: encoded context columns, (n,) or (n, 2).
     `start`: int64 (users + 2,): events of user u are [start[u], start[u + 1]).
@@ -44,8 +49,7 @@ class EventLog:
 
         In: bool (n,), for each user a run from its first event on.
         """
-        fields = ("user", "item", "time", "label", "positive", "weight", "part", "before")
-        kept = {name: getattr(self, name)[keep] for name in fields}
+        kept = {name: getattr(self, name)[keep] for name in EVENT_COLUMNS}
         context = {name: column[keep] for name, column in self.context.items()}
         start = row_starts(kept["user"], self.num_users)
         return EventLog(**kept, start=start, context=context)
@@ -68,7 +72,7 @@ class EventLog:
         key += np.searchsorted(ranks, self.time)
         wanted = users.astype(np.int64) * (len(ranks) + 1)
         wanted += np.searchsorted(ranks, times)
-        return np.searchsorted(key, wanted) - self.start[users]
+        return np.asarray(np.searchsorted(key, wanted) - self.start[users])
 
     def histories(
         self, users: np.ndarray, counts: np.ndarray, length: int

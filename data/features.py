@@ -3,6 +3,9 @@
 `prepare` fits each feature on its table and encodes the table once; export asks the
 same object for the TensorFlow graph that encodes raw values of unseen items. Codes
 are 0 for missing or unknown and 1 upwards for the vocabulary.
+
+Functions that `in_graph` returns hold lookup tables; whoever exports them must track
+`resources_of(function)`.
 """
 
 import dataclasses
@@ -47,7 +50,12 @@ class Categorical:
     def in_graph(self, tf: Any) -> Any:
         """Return a function of tensors: string (...) to int32 (...)."""
         table = _lookup_table(tf, self.vocabulary)
-        return lambda raw: table.lookup(raw)
+
+        def encode(raw: Any) -> Any:
+            return table.lookup(raw)
+
+        encode.resources = (table,)  # type: ignore[attr-defined]
+        return encode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +103,7 @@ class MultiCategorical:
             padding = tf.repeat(padding, self.width, axis=-1)
             return tf.concat([known_first, padding], axis=-1)[..., : self.width]
 
+        encode.resources = (table,)  # type: ignore[attr-defined]
         return encode
 
 
@@ -111,7 +120,8 @@ class Numeric:
         """Encode a column. In: numbers or their text (n,). Out: float32 (n, 2)."""
         raw = pd.to_numeric(values, errors="coerce").to_numpy(np.float32)
         there = np.isfinite(raw)
-        scaled = (raw - np.float32(self.mean)) / np.float32(self.deviation)
+        with np.errstate(over="ignore"):  # What overflows is clipped.
+            scaled = (raw - np.float32(self.mean)) / np.float32(self.deviation)
         scaled = np.clip(scaled, -NUMERIC_CLIP, NUMERIC_CLIP)
         value = np.where(there, scaled, np.float32(0))
         return np.stack([value, there.astype(np.float32)], axis=-1)
@@ -177,6 +187,11 @@ KINDS: dict[str, type[Any]] = {
     "multi_categorical": MultiCategorical,
     "numeric": Numeric,
 }
+
+
+def resources_of(function: Any) -> tuple[Any, ...]:
+    """Return the lookup tables that a function of `in_graph` holds."""
+    return getattr(function, "resources", ())
 
 
 def _lookup_table(tf: Any, vocabulary: Iterable[str]) -> Any:

@@ -62,7 +62,9 @@ def sequence_batches(
         for name in ("user", "item", "time", "positive", "weight", "before")
     }
     user_start = tf.constant(log.start)
-    plan = [tf.constant(a) for a in (windows.start, windows.length, windows.first_target)]
+    plan = [
+        tf.constant(a) for a in (windows.start, windows.length, windows.first_target)
+    ]
 
     def gather(index: tf.Tensor) -> dict[str, tf.Tensor]:
         start, length, first = (tf.gather(column, index)[:, None] for column in plan)
@@ -121,6 +123,8 @@ class EpochBatches:
 
     def epoch(self, number: int) -> tf.data.Dataset:
         """Return the batches of an epoch in its own order."""
-        order = np.random.default_rng((self.seed, number)).permutation(self.num_examples)
+        order = np.random.default_rng((self.seed, number)).permutation(
+            self.num_examples
+        )
         dataset = tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size)
         return dataset.map(self.gather, num_parallel_calls=2).prefetch(2)

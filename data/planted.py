@@ -14,20 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data.planted_events import planted_events
 from data.planted_truth import Plan, Planted
-from data.schema import Split
-from data.split import temporal_cuts
 from data.tiny_bert import write_tiny_bert
 
 __all__ = ["Plan", "Planted", "write_planted", "write_tiny_bert"]
 
-START_S = 1_700_000_000
-SPAN_S = 100 * 86_400
-LATE_S = 96 * 86_400  # The test part begins near day 90.
 TASTE_WORDS, NEUTRAL_WORDS = 12, 24
-TIE_SHARE, COLD_CHOICE_SHARE, REGION_SHARE = 0.02, 0.25, 0.8
+REGION_SHARE = 0.8
 GENRES = ("drama", "comedy", "science fiction", "noir", "kids")
-DEVICES = ("phone", "desktop", "tv")
 REGIONS = ("north", "south", "east", "west")
 # What breaks readers that split at commas, strip, take ids for numbers or for ASCII.
 ODD_IDS = (
@@ -89,7 +84,7 @@ def write_planted(folder: Path, *, extra_toml: str = "", **plan: Any) -> Planted
     tables = {
         "items": _items(truth, rng),
         "users": _users(truth, rng),
-        "interactions": _events(truth, rng),
+        "interactions": planted_events(truth, rng),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in tables.items():
@@ -190,63 +185,3 @@ def _users(truth: Planted, rng: np.random.Generator) -> pd.DataFrame:
         if user not in truth.bare_users:
             rows.append({"user_id": user, "region": region})
     return pd.DataFrame(rows)
-
-
-def _events(truth: Planted, rng: np.random.Generator) -> pd.DataFrame:
-    """Return events in order of time; each user's ties in the order of choice."""
-    users, times = _times(truth, rng)
-    test_time = temporal_cuts(times, Split())[1]
-    walks = {user: _Walk(truth, user, rng) for user in truth.user_taste}
-    rows = []
-    for user, time in zip(users, times.tolist(), strict=True):
-        item = walks[user].choose(cold=time >= test_time)
-        rating = truth.rating(user, item)
-        device = rng.choice(DEVICES)
-        rows.append((user, item, rating, time, device))
-    names = ["user_id", "item_id", "rating", "timestamp", "device"]
-    return pd.DataFrame(rows, columns=names)
-
-
-def _times(truth: Planted, rng: np.random.Generator) -> tuple[list[str], np.ndarray]:
-    users, times = [], []
-    mean = truth.plan.events_per_user
-    for user in truth.user_taste:
-        if user in truth.silent_users:
-            continue
-        count = rng.integers(mean // 2, mean + mean // 2 + 1)
-        first = LATE_S if user in truth.late_users else 0
-        own = np.sort(rng.integers(first, SPAN_S, count))
-        ties = np.flatnonzero(rng.random(count - 1) < TIE_SHARE)
-        own[ties + 1] = own[ties]
-        users += [user] * count
-        times.append(START_S + own)
-    joined = np.concatenate(times)
-    order = np.argsort(joined, kind="stable")
-    return [users[i] for i in order], joined[order]
-
-
-class _Walk:
-    """One user's choices, each depending on the one before."""
-
-    def __init__(self, truth: Planted, user: str, rng: np.random.Generator) -> None:
-        self.truth, self.rng = truth, rng
-        own = [i for i in truth.item_taste if truth.same_taste(user, i)]
-        self.warm = [i for i in own if i in truth.successor]
-        self.late = [i for i in own if i in truth.late_items]
-        self.others = [i for i in truth.successor if not truth.same_taste(user, i)]
-        self.place = ""
-
-    def choose(self, *, cold: bool) -> str:
-        """Return the next item; `cold`: whether late items may be chosen by now."""
-        if self.others and self.rng.random() < self.truth.plan.low_share:
-            return self._any(self.others)
-        if cold and self.late and self.rng.random() < COLD_CHOICE_SHARE:
-            return self._any(self.late)
-        follows = self.place and self.rng.random() < self.truth.plan.follow
-        self.place = (
-            self.truth.successor[self.place] if follows else self._any(self.warm)
-        )
-        return self.place
-
-    def _any(self, items: Sequence[str]) -> str:
-        return items[self.rng.integers(len(items))]

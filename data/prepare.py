@@ -135,7 +135,9 @@ def _typed_rows(config: DataConfig, raw: pd.DataFrame) -> pd.DataFrame:
         events["time"] = np.arange(1, len(raw) + 1, dtype=np.int64)
     label, kind = table.column("label"), table.column("event")
     events["label"] = pd.to_numeric(raw[label]) if label else np.nan
-    events["positive"] = _positives(config, events["label"], raw[kind] if kind else None)
+    events["positive"] = _positives(
+        config, events["label"], raw[kind] if kind else None
+    )
     weight, shown = table.column("weight"), table.column("impression")
     events["weight"] = pd.to_numeric(raw[weight]).fillna(1.0) if weight else 1.0
     yes = ("1", "true", "t", "yes", "y")
@@ -149,7 +151,7 @@ def _positives(
     positive = config.label.positive
     if isinstance(positive, str):
         sign, bound = config.label.comparison()
-        return COMPARISONS[sign](label, bound).to_numpy(bool)
+        return np.asarray(COMPARISONS[sign](label, bound), bool)
     if positive and events is not None:
         return events.isin(positive).to_numpy(bool)
     return np.ones(len(label), bool)

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from data import files
 from data.errors import DataError
+from data.events import TEST, VALIDATION, EventLog, row_starts
 from data.features import Feature, FeatureSet
 from data.queries import Queries, evaluation_queries
 from data.schema import DataConfig
 from data.settings import build
-from data.events import TEST, VALIDATION, EventLog, row_starts
 from data.statistics import Statistics
 
 FORMAT = 1
@@ -95,13 +95,16 @@ class Prepared:
 
     @cached_property
     def _items(self) -> pd.DataFrame:
-        with files.open_file(files.join(self.folder, "items.parquet")) as file:
-            return pq.read_table(file).to_pandas()
+        return self._read_frame("items.parquet")
 
     @cached_property
     def _users(self) -> pd.DataFrame:
-        with files.open_file(files.join(self.folder, "users.parquet")) as file:
-            return pq.read_table(file).to_pandas()
+        return self._read_frame("users.parquet")
+
+    def _read_frame(self, name: str) -> pd.DataFrame:
+        with files.open_file(files.join(self.folder, name)) as file:
+            frame: pd.DataFrame = pq.read_table(file).to_pandas()
+        return frame
 
     def _open_shards(self, stem: str) -> list[Any]:
         names = [n for n in files.listdir(self.folder) if n.startswith(f"{stem}-")]
@@ -145,7 +148,7 @@ class Prepared:
     @cached_property
     def display(self) -> dict[str, np.ndarray]:
         """Return the display columns. Out: object arrays of str (items + 1,)."""
-        names = [c for c in self._items if c.startswith(DISPLAY_PREFIX)]
+        names = [c for c in map(str, self._items) if c.startswith(DISPLAY_PREFIX)]
         return {
             name.removeprefix(DISPLAY_PREFIX): _with_row_0(
                 self._items[name].to_numpy(object), ""
@@ -216,5 +219,5 @@ def _codes(frame: pd.DataFrame, features: tuple[Feature, ...]) -> dict[str, np.n
 def _to_numpy(column: pa.ChunkedArray) -> np.ndarray:
     if pa.types.is_fixed_size_list(column.type):
         flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        return flat.reshape(-1, column.type.list_size)
-    return column.combine_chunks().to_numpy(zero_copy_only=False)
+        return np.reshape(flat, (-1, column.type.list_size))
+    return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False))

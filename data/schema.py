@@ -139,7 +139,9 @@ class Label:
 
     def comparison(self) -> tuple[str, float]:
         """Return the operator and the bound of a comparison such as ">= 4"."""
-        match = re.fullmatch(r"\s*(>=|<=|==|>|<)\s*(-?(?:\d+\.?\d*|\.\d+))\s*", str(self.positive))
+        match = re.fullmatch(
+            r"\s*(>=|<=|==|>|<)\s*(-?(?:\d+\.?\d*|\.\d+))\s*", str(self.positive)
+        )
         if not match:
             raise ConfigError(
                 f"positive is {self.positive!r}, expected a comparison with the "

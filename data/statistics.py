@@ -82,7 +82,7 @@ class Statistics:
     def _place(self, rows: np.ndarray, times: np.ndarray) -> np.ndarray:
         rank = np.searchsorted(self.ranks, times)
         wanted = rows.astype(np.int64) * (len(self.ranks) + 1) + rank
-        return np.searchsorted(self.key, wanted)
+        return np.asarray(np.searchsorted(self.key, wanted))
 
 
 def _shares_before(ranks: np.ndarray, log: EventLog) -> np.ndarray:
@@ -94,4 +94,4 @@ def _shares_before(ranks: np.ndarray, log: EventLog) -> np.ndarray:
     events = np.bincount(place, minlength=len(ranks))
     positives = np.bincount(place, log.positive, minlength=len(ranks))
     before, positives_before = np.cumsum(events), np.cumsum(positives)
-    return np.r_[0.5, positives_before / before]
+    return np.asarray(np.r_[0.5, positives_before / before])

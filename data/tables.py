@@ -5,7 +5,7 @@ import gzip
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -44,7 +44,8 @@ def read_table(name: str, table: Table, folder: str) -> pd.DataFrame:
             f"{path}: found a header and no rows, expected {name}. Put the rows there, "
             "or name another file."
         )
-    return read.select(list(table.columns)).to_pandas()
+    frame: pd.DataFrame = read.select(list(table.columns)).to_pandas()
+    return frame
 
 
 def table_path(table: Table, folder: str) -> str:
@@ -77,7 +78,8 @@ def check_columns(path: str, name: str, table: Table, found: list[str]) -> None:
 @contextlib.contextmanager
 def _open(path: str, table: Table) -> Iterator[IO[bytes]]:
     with files.open_file(path) as raw:
-        file = gzip.open(raw) if path.endswith(".gz") else raw
+        packed = path.endswith(".gz")
+        file = cast(IO[bytes], gzip.open(raw)) if packed else raw
         if len(table.separator) > 1:
             one = UNIT_SEPARATOR.encode(table.encoding)
             separator = table.separator.encode(table.encoding)

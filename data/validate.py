@@ -59,14 +59,10 @@ def validate(config: DataConfig, tables: dict[str, pd.DataFrame]) -> Report:
         table: Table = getattr(config, name)
         for column, spec in table.columns.items():
             report.errors += _check_values(table.path, column, spec, frame[column])
-        for role in ("user_id", "item_id"):
-            if column := table.column(role):  # type: ignore[arg-type]
-                report.warnings += _missing_ids(table.path, column, frame[column])
-    for name, role in (("items", "item_id"), ("users", "user_id")):
-        if name in tables:
-            table = getattr(config, name)
-            column = table.column(role)
-            report.errors += _duplicates(table.path, column, tables[name][column])
+        for column in (*table.of_role("user_id"), *table.of_role("item_id")):
+            report.warnings += _missing_ids(table.path, column, frame[column])
+            if name != "interactions":
+                report.errors += _duplicates(table.path, column, frame[column])
     report.errors += _label_coverage(config, tables["interactions"])
     report.warnings += _unknown_items(config, tables)
     return report

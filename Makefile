@@ -1,0 +1,99 @@
+# Everything a person types; CI calls the same verbs. `make help` lists them.
+
+CONFIG ?= trainer/configs/ml-100k.toml
+OUT ?= artifacts/$(basename $(notdir $(CONFIG)))
+SET ?=
+GRPC_PORT ?= 8500
+REST_PORT ?= 8501
+USER_ID ?=
+K ?= 10
+GPU ?= $(shell nvidia-smi >/dev/null 2>&1 && echo 1 || echo 0)
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	2>/dev/null && echo $$p && break; done)
+
+VENV := .venv
+PY := $(VENV)/bin/python
+LOCK := $(if $(filter 1,$(GPU)),requirements-gpu.lock,requirements.lock)
+READY := $(VENV)/.ready-$(basename $(LOCK))
+OVERRIDES := $(foreach s,$(SET),--set $(s))
+# Read when TensorFlow is first imported; its recommenders refuse Keras 3.
+export TF_USE_LEGACY_KERAS := 1
+export KERAS_BACKEND := tensorflow
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data train evaluate export serve query test test-real lint format \
+	type bench lock clean
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@echo
+	@echo "CONFIG=$(CONFIG) OUT=$(OUT) SET='table.key=value ...' GPU=$(GPU)"
+
+setup: $(READY) ## create .venv with the locked packages (GPU=0/1 overrides)
+
+$(READY): $(LOCK)
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 was found; install one," \
+		"or name it: make setup PYTHON=/path/to/python3.11"; exit 2; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || { echo "python -m venv failed;" \
+		"on Debian or Ubuntu: apt-get install python3-venv"; exit 2; }
+	@echo "Installing the packages of $(LOCK) into $(VENV); once, some minutes ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@rm -f $(VENV)/.ready-*
+	@touch $@
+
+data: $(READY) ## fetch and prepare the data of CONFIG
+	@$(PY) -m data prepare $(CONFIG) --out $(OUT)/data $(OVERRIDES)
+
+train: $(READY) ## everything: data, retrieval, ranking, report, refit, export
+	@$(PY) -m trainer train $(CONFIG) --out $(OUT) $(OVERRIDES)
+
+evaluate: $(READY) ## fit on the training part and write OUT/report.html
+	@$(PY) -m trainer evaluate $(CONFIG) --out $(OUT) $(OVERRIDES)
+
+export: $(READY) ## publish a new version of the servables
+	@$(PY) -m trainer export $(CONFIG) --out $(OUT) $(OVERRIDES)
+
+serve: $(READY) ## serve OUT/models on GRPC_PORT and REST_PORT
+	@test -f $(OUT)/models/models.scann.config || { echo "$(OUT)/models holds no" \
+		"servables yet. Run: make train CONFIG=$(CONFIG)"; exit 2; }
+	@exec $(PY) -m serving modelserver --port=$(GRPC_PORT) \
+		--rest_api_port=$(REST_PORT) \
+		--model_config_file=$(OUT)/models/models.scann.config
+
+query: $(READY) ## ask the running server: make query USER_ID=196
+	@test -n "$(USER_ID)" || { echo "usage: make query USER_ID=196 [K=10]" \
+		"[GRPC_PORT=8500]"; exit 2; }
+	@$(PY) -m serving query --user "$(USER_ID)" --k $(K) --grpc localhost:$(GRPC_PORT)
+
+test: lint $(READY) ## what CI runs: lint, types, all offline tests
+	@$(PY) -m pytest -q
+
+test-real: $(READY) ## the same path on MovieLens-100K with the real weights
+	@TANDEM_REAL=1 $(PY) -m pytest -q -m realdata
+
+lint: $(READY) ## format check, lint and types
+	@$(PY) -m ruff format --check --quiet . || { echo "Run: make format"; exit 1; }
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m mypy
+
+type: $(READY) ## types alone
+	@$(PY) -m mypy
+
+format: $(READY) ## format the code
+	@$(PY) -m ruff format --quiet .
+	@$(PY) -m ruff check --fix --quiet .
+
+bench: $(READY) ## all benchmarks
+	@$(PY) -m benchmarks.input_pipeline
+
+lock: ## resolve both locks anew (needs uv)
+	@for lock in requirements.lock: requirements-gpu.lock:--extra=gpu; do \
+		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+		--extra dev $${lock#*:} pyproject.toml -o $${lock%%:*} >/dev/null || exit 1; \
+	done
+
+clean: ## remove what training made; .venv and fetched data stay
+	@rm -rf artifacts .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,122 @@
+"""One version of a model from START to END, and what may happen to it next."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from serving.modelserver.errors import Code
+from serving.modelserver.model_config import ModelConfig
+from serving.tensors import Array
+
+
+class State(enum.IntEnum):
+    """Where a version stands, with the numbers of GetModelStatus."""
+
+    START = 10
+    LOADING = 20
+    AVAILABLE = 30
+    UNLOADING = 40
+    END = 50
+
+
+class Servable(Protocol):
+    """A loaded version: its signatures as stored, and a way to run one."""
+
+    @property
+    def signature_defs(self) -> Mapping[str, Any]:
+        """Return the SignatureDef messages by name."""
+
+    def run(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the outputs of a signature; raises StatusError."""
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """The state of one version and, where loading failed, why."""
+
+    number: int
+    state: State
+    code: Code
+    message: str
+
+
+@dataclass(kw_only=True)
+class Version:
+    """One version of a model; the manager's lock guards every field."""
+
+    number: int
+    path: str
+    state: State = State.START
+    code: Code = Code.OK
+    message: str = ""
+    servable: Servable | None = None
+    leases: int = 0
+    attempts: int = 0
+    next_attempt_at: float = 0.0
+    # An ended version starts again only after it was once not wanted.
+    may_return: bool = False
+
+    def status(self) -> VersionStatus:
+        """Return what callers may know of this version."""
+        return VersionStatus(self.number, self.state, self.code, self.message)
+
+
+@dataclass(kw_only=True)
+class Model:
+    """One model of the configuration: the versions it wants and those it has."""
+
+    config: ModelConfig
+    wanted: dict[int, str] | None = None
+    versions: dict[int, Version] = field(default_factory=dict)
+
+    def want(self, found: dict[int, str]) -> None:
+        """Take what the last look at the folder found."""
+        chosen = self.config.policy.choose(found.keys())
+        self.wanted = {number: found[number] for number in chosen}
+        for version in self.versions.values():
+            if version.number in self.wanted:
+                continue
+            if version.state in (State.START, State.LOADING):
+                version.state = State.END
+            version.may_return = True
+
+    def ready(self) -> list[Version]:
+        """Return the versions that are available now."""
+        return [v for v in self.versions.values() if v.state is State.AVAILABLE]
+
+    def newest(self) -> Version | None:
+        """Return the highest version that is available now."""
+        return max(self.ready(), key=lambda version: version.number, default=None)
+
+    def next_load(self, now: float) -> Version | None:
+        """Return the version to load next, if one is due; the newest first."""
+        for number in sorted(self.wanted or (), reverse=True):
+            version = self.versions.get(number)
+            if version is None or (version.state is State.END and version.may_return):
+                path = (self.wanted or {})[number]
+                version = self.versions[number] = Version(number=number, path=path)
+            loading = version.state in (State.START, State.LOADING)
+            if loading and version.next_attempt_at <= now:
+                return version
+        return None
+
+    def next_unload(self) -> Version | None:
+        """Return the version to unload next: the lowest that nobody needs any more.
+
+        While nothing that is wanted is available, the last version stays.
+        """
+        if self.wanted is None:
+            return None
+        ready = self.ready()
+        surplus = [v for v in ready if v.number not in self.wanted]
+        replaced = len(surplus) < len(ready)
+        if not surplus or not (replaced or not self.wanted or len(surplus) > 1):
+            return None
+        return min(surplus, key=lambda version: version.number)
+
+    def failure(self) -> Version | None:
+        """Return a failed version, once no version it wants can still become ready."""
+        wanted = [self.versions.get(number) for number in self.wanted or ()]
+        failed = [v for v in wanted if v and v.state is State.END and v.code]
+        return failed[0] if failed and len(failed) == len(wanted) else None

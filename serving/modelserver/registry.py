@@ -1,0 +1,198 @@
+"""The models of a server and the versions they have, safe to ask from any thread."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from serving.modelserver.errors import Code, StatusError, invalid_argument
+from serving.modelserver.lifecycle import (
+    Model,
+    Servable,
+    State,
+    Version,
+    VersionStatus,
+)
+from serving.modelserver.model_config import ModelConfig
+from serving.modelserver.model_spec import ModelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """A loaded version that stays loaded while a request uses it."""
+
+    name: str
+    version: int
+    servable: Servable
+
+
+class Registry:
+    """What is configured, what is loaded, and who uses it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._models: dict[str, Model] = {}
+        self._configured: dict[str, ModelConfig] = {}
+
+    def apply(self, configs: Sequence[ModelConfig]) -> None:
+        """Serve these models from now on, and no others; the rest is unloaded."""
+        with self._changed:
+            self._configured = {config.name: config for config in configs}
+            for name, model in self._models.items():
+                if name not in self._configured:
+                    model.want({})
+            for name, config in self._configured.items():
+                self._models.setdefault(name, Model(config=config)).config = config
+
+    def base_paths(self) -> dict[str, str]:
+        """Return the folder of each configured model."""
+        with self._changed:
+            return {name: c.base_path for name, c in self._configured.items()}
+
+    def is_new(self, name: str) -> bool:
+        """Tell whether a model never had a version."""
+        with self._changed:
+            return not self._models[name].versions
+
+    def want(self, found: dict[str, dict[int, str]]) -> None:
+        """Take what the folders hold: version numbers and paths by model."""
+        with self._changed:
+            for name, versions in found.items():
+                if name in self._configured:
+                    self._models[name].want(versions)
+            self._changed.notify_all()
+
+    def wait_until_ready(self, timeout_s: float) -> bool:
+        """Return whether every model has an available version within the time.
+
+        Raises: StatusError: a model has failed to load for good.
+        """
+        with self._changed:
+            return self._changed.wait_for(self._is_ready, timeout_s)
+
+    @contextlib.contextmanager
+    def lease(self, spec: ModelSpec) -> Iterator[Lease]:
+        """Lend the version that a request names, for as long as the request runs.
+
+        Raises: StatusError: as TensorFlow Serving words it; no such version or label.
+        """
+        with self._changed:
+            version, servable = self._find(spec)
+            version.leases += 1
+        try:
+            yield Lease(name=spec.name, version=version.number, servable=servable)
+        finally:
+            with self._changed:
+                version.leases -= 1
+
+    def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
+        """Return the state of every version of a model, or of one; newest first.
+
+        Raises: StatusError: NOT_FOUND: no such model or version.
+        """
+        with self._changed:
+            model = self._models.get(name)
+            found = [v.status() for v in model.versions.values()] if model else []
+        if version is not None:
+            found = [status for status in found if status.number == version]
+        if not found:
+            what = "any versions" if version is None else f"version {version}"
+            text = f"Could not find {what} of model {name}"
+            raise StatusError(Code.NOT_FOUND, text)
+        return sorted(found, key=lambda status: status.number, reverse=True)
+
+    def available(self) -> dict[str, list[int]]:
+        """Return the available versions of each configured model, newest first."""
+        with self._changed:
+            return {
+                name: sorted((v.number for v in model.ready()), reverse=True)
+                for name, model in self._models.items()
+                if name in self._configured
+            }
+
+    def begin_load(self) -> tuple[str, Version] | None:
+        """Return the model and version to load now, marked as loading."""
+        with self._changed:
+            for name, model in self._models.items():
+                version = model.next_load(time.monotonic())
+                if version:
+                    version.state = State.LOADING
+                    version.attempts += 1
+                    return name, version
+        return None
+
+    def finish_load(self, version: Version, servable: Servable) -> None:
+        """Make a version available; requests for the newest go to it from now on."""
+        with self._changed:
+            version.servable = servable
+            version.state = State.AVAILABLE
+            self._changed.notify_all()
+
+    def fail_load(
+        self, version: Version, err: Exception, retry_in_s: float | None
+    ) -> None:
+        """Note a failed load, to be tried again after a time or never."""
+        with self._changed:
+            if retry_in_s is not None:
+                version.next_attempt_at = time.monotonic() + retry_in_s
+            else:
+                version.state = State.END
+                version.code = Code(getattr(err, "error_code", Code.UNKNOWN))
+                version.message = str(err)
+            self._changed.notify_all()
+
+    def unload(self) -> list[tuple[str, int, object]]:
+        """Take one surplus version of each model out of service.
+
+        Out: model, number and servable of every version that nobody uses any more; the
+        caller lets them go, so that freeing them holds up no lookup.
+        """
+        dropped: list[tuple[str, int, object]] = []
+        with self._changed:
+            for name, model in self._models.items():
+                surplus = model.next_unload()
+                if surplus:
+                    surplus.state = State.UNLOADING
+                for version in model.versions.values():
+                    if version.state is State.UNLOADING and not version.leases:
+                        dropped.append((name, version.number, version.servable))
+                        version.servable = None
+                        version.state = State.END
+                        version.may_return = True
+        return dropped
+
+    def _find(self, spec: ModelSpec) -> tuple[Version, Servable]:
+        if not spec.name:
+            raise invalid_argument("ModelSpec has no name specified.")
+        number = spec.version
+        if spec.label is not None:
+            config = self._configured.get(spec.name)
+            number = config.labels.get(spec.label) if config else None
+            if number is None:
+                text = f"Unrecognized servable version label: {spec.label}"
+                raise invalid_argument(text)
+        model = self._models.get(spec.name)
+        if number is None:
+            version = model.newest() if model else None
+            wanted = f"Latest({spec.name})"
+        else:
+            version = model.versions.get(number) if model else None
+            wanted = f"Specific({spec.name}, {number})"
+        ready = version is not None and version.state is State.AVAILABLE
+        if version is None or version.servable is None or not ready:
+            text = f"Servable not found for request: {wanted}"
+            raise StatusError(Code.NOT_FOUND, text)
+        return version, version.servable
+
+    def _is_ready(self) -> bool:
+        models = [self._models[name] for name in self._configured]
+        for model in models:
+            failed = model.failure()
+            if failed and not model.newest():
+                raise StatusError(
+                    failed.code,
+                    f"servable(s) did not become available: {{name: "
+                    f"{model.config.name} version: {failed.number}}}: {failed.message}",
+                )
+        return all(model.newest() for model in models)

@@ -1,0 +1,170 @@
+"""The REST API as a raw ASGI application."""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from serving.modelserver.codec.response import render_error
+from serving.modelserver.errors import Code, StatusError, http_status
+from serving.modelserver.flags import Flags
+from serving.modelserver.http_protocol import TARGET_KEY, html_page
+from serving.modelserver.registry import Registry
+from serving.modelserver.rest_calls import answer
+from serving.modelserver.routes import (
+    METHODS,
+    Route,
+    VersionOverflowError,
+    clean_target,
+    find_route,
+    is_api,
+)
+
+Headers = list[tuple[bytes, bytes]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+_JSON: Headers = [(b"content-type", b"application/json")]
+_CORS: Headers = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"POST, GET"),
+    (b"access-control-allow-headers", b"Content-Type"),
+]
+_GZIP_BITS = 16 + zlib.MAX_WBITS
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One HTTP response."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = field(default_factory=lambda: list(_JSON))
+
+
+class TooLargeError(Exception):
+    """A body is over the limit."""
+
+
+class RestApi:
+    """The ASGI application; parsing, the model and rendering run on its threads."""
+
+    def __init__(self, registry: Registry, flags: Flags) -> None:
+        self._registry = registry
+        self._max_bytes = flags.rest_api_max_body_bytes
+        timeout_ms = flags.rest_api_timeout_in_ms
+        self._timeout_s = timeout_ms / 1000 if timeout_ms > 0 else None
+        self._cors = list(_CORS) if flags.rest_api_enable_cors_support else []
+        self._threads = ThreadPoolExecutor(
+            flags.rest_api_num_threads, thread_name_prefix="rest"
+        )
+
+    async def __call__(
+        self, scope: dict[str, Any], receive: Receive, send: Send
+    ) -> None:
+        """Answer one request."""
+        reply = await self._reply(scope, receive)
+        if reply is None:
+            return
+        length = str(len(reply.body)).encode()
+        headers = [*reply.headers, (b"content-length", length)]
+        start = {"type": "http.response.start", "status": reply.status}
+        await send({**start, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
+
+    def close(self) -> None:
+        """End the threads, after what they are doing."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _reply(self, scope: dict[str, Any], receive: Receive) -> Reply | None:
+        method = scope["method"]
+        target = clean_target(scope[TARGET_KEY])
+        if method not in METHODS:
+            return _page(HTTPStatus.NOT_IMPLEMENTED)
+        if target is None:
+            return _page(HTTPStatus.BAD_REQUEST)
+        if not is_api(target):
+            return _page(HTTPStatus.NOT_FOUND)
+        headers = {name: value for name, value in scope["headers"]}
+        if method == "OPTIONS":
+            return self._preflight(headers.get(b"origin", b""))
+        try:
+            body = await _read_body(receive, headers, self._max_bytes)
+        except TooLargeError:
+            text = f"Request body is larger than {self._max_bytes} bytes"
+            return self._json(413, render_error(text))
+        return None if body is None else await self._call(method, target, body)
+
+    async def _call(self, method: str, target: str, body: bytes) -> Reply:
+        try:
+            route = find_route(method, target)
+            return self._json(200, await self._run(route, body))
+        except VersionOverflowError:
+            return self._json(400, b"")
+        except StatusError as err:
+            return self._json(http_status(err.code), render_error(err.message))
+        except Exception as err:
+            # The type alone: the text of an error may quote what was asked for.
+            logger.error("Internal error in a REST request: %s", type(err).__name__)
+            return self._json(500, render_error("Internal error of the model server"))
+
+    async def _run(self, route: Route, body: bytes) -> bytes:
+        loop = asyncio.get_running_loop()
+        call = loop.run_in_executor(self._threads, answer, self._registry, route, body)
+        try:
+            return await asyncio.wait_for(call, self._timeout_s)
+        except TimeoutError:
+            text = f"Timed out after {self._timeout_s} s waiting for the model"
+            raise StatusError(Code.DEADLINE_EXCEEDED, text) from None
+
+    def _preflight(self, origin: bytes) -> Reply:
+        known = b"http://" in origin or b"https://" in origin
+        return Reply(200 if known else 400, b"", [*self._cors])
+
+    def _json(self, status: int, body: bytes) -> Reply:
+        return Reply(status, body, [*_JSON, *self._cors])
+
+
+async def _read_body(
+    receive: Receive, headers: dict[bytes, bytes], max_bytes: int
+) -> bytes | None:
+    """Return the whole body, inflated; None if the client went away."""
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > max_bytes:
+        raise TooLargeError
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > max_bytes:
+            raise TooLargeError
+        more = message.get("more_body", False)
+    body = b"".join(chunks)
+    gzipped = b"gzip" in headers.get(b"content-encoding", b"").lower()
+    return _inflate(body, max_bytes) if gzipped else body
+
+
+def _inflate(body: bytes, max_bytes: int) -> bytes:
+    """Return the inflated body; nothing where it is not gzip, as upstream."""
+    inflater = zlib.decompressobj(_GZIP_BITS)
+    try:
+        inflated = inflater.decompress(body, max_bytes + 1)
+    except zlib.error:
+        return b""
+    if len(inflated) > max_bytes:
+        raise TooLargeError
+    return inflated if inflater.eof else b""
+
+
+def _page(status: HTTPStatus) -> Reply:
+    headers = [(b"content-type", b"text/html"), (b"connection", b"close")]
+    return Reply(status.value, html_page(status), headers)

@@ -1,0 +1,57 @@
+"""What all tests share: the environment, the markers, one planted data set."""
+
+import os
+
+# tensorflow-recommenders needs Keras 2; both must be set before TensorFlow loads.
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from data.planted import Planted, write_planted, write_tiny_bert
+from data.prepare import prepare
+from data.prepared import Prepared
+from data.schema import data_config
+from data.settings import read_toml
+
+# The same examples in every run; no folder of failed ones beside the code.
+settings.register_profile("tandem", deadline=None, derandomize=True, database=None)
+settings.load_profile("tandem")
+
+MARKERS = {
+    "slow": "trains a model",
+    "realdata": "downloads a data set",
+    "serving": "needs the server's binary",
+    "gpu": "needs a GPU",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers that select tests by what they need."""
+    for name, meaning in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    """Return a planted data set: the folder with its tables and TOML, and the truth."""
+    return write_planted(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture(scope="session")
+def prepared(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Return the planted data set, prepared."""
+    config = data_config(read_toml(planted.toml), planted.toml)
+    out = tmp_path_factory.mktemp("prepared") / "data"
+    return prepare(config, planted.toml, str(out))
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a tiny BERT that knows the planted words."""
+    folder = tmp_path_factory.mktemp("bert")
+    return write_tiny_bert(folder, words=planted.all_words)

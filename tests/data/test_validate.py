@@ -1,0 +1,116 @@
+"""Every bad cell is found: table, column, row, what is there, what is expected."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data.errors import DataError
+from data.schema import Column
+from data.validate import parse_times
+
+DataSet = Any  # The class in conftest, which test modules cannot import.
+
+
+def test_good_tables_pass(data_set: DataSet) -> None:
+    report = data_set.check()
+    assert (report.errors, report.warnings) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            ("u1", "a", "good", 190),
+            "interactions.csv, column 'rating', 1 row (10): found 'good', expected a "
+            "number. Mend these cells or empty them.",
+        ),
+        (("u1", "a", "inf", 190), "found 'inf', expected a number."),
+        (
+            ("u1", "a", 4, "noon"),
+            "interactions.csv, column 'time', 1 row (10): found 'noon', expected a "
+            "time as a number of s since 1970 (UTC). Mend these rows, or set the "
+            "column's unit: s, ms, us or iso.",
+        ),
+        (("u1", "a", 4, ""), "column 'time', 1 row (10): found nothing, expected a"),
+        (("u1", "a", 4, 1_700_000_000_000), "found '1700000000000', expected a time"),
+    ],
+)
+def test_bad_cells_stop_the_preparation(
+    data_set: DataSet, row: tuple[Any, ...], message: str
+) -> None:
+    text = (data_set.folder / "interactions.csv").read_text()
+    data_set.write("interactions.csv", text + ",".join(map(str, row)) + "\n")
+    with pytest.raises(DataError) as caught:
+        data_set.prepare()
+    assert message in str(caught.value)
+    assert not data_set.out.exists()
+
+
+def test_a_duplicate_item_stops_the_preparation(data_set: DataSet) -> None:
+    data_set.write("items.csv", "item,title,genres,year\na,,,\nb,,,\na,,,\nc,,,\n")
+    with pytest.raises(DataError) as caught:
+        data_set.prepare()
+    assert str(caught.value) == (
+        "items.csv, column 'item', 2 rows (1, 3): found 'a', expected each id once. "
+        "Keep one row for each id."
+    )
+
+
+def test_a_bad_numeric_feature_is_named(data_set: DataSet) -> None:
+    data_set.write("items.csv", "item,title,genres,year\na,,,\nb,,,old\nc,,,\n")
+    (error,) = data_set.check().errors
+    assert (error.table, error.column, error.rows) == ("items.csv", "year", (2,))
+
+
+def test_all_errors_are_told_at_once(data_set: DataSet) -> None:
+    data_set.write_events(("u1", "a", "x", "y"), *[("u1", "a", 5, "z")] * 30)
+    rating, time = data_set.check().errors
+    assert (rating.rows, rating.num_rows) == ((1,), 1)
+    assert (time.rows, time.num_rows) == (tuple(range(1, 11)), 31)
+    assert "31 rows (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ...)" in str(time)
+
+
+def test_what_is_left_out_is_warned_of(data_set: DataSet) -> None:
+    text = (data_set.folder / "interactions.csv").read_text()
+    data_set.write("interactions.csv", text + ",a,5,190\nu1,zz,5,195\n")
+    missing, unknown = data_set.check().warnings
+    assert "column 'user', 1 row (10): found nothing, expected an id." in str(missing)
+    assert "column 'item', 1 row (11): found 'zz', expected an item of" in str(unknown)
+    prepared = data_set.prepare()
+    assert prepared.manifest["warnings"] == [str(missing), str(unknown)]
+    assert len(prepared.events) == 10
+    assert not prepared.servable[list(prepared.item_ids).index("zz")]
+
+
+def test_a_label_column_without_labels_is_an_error(data_set: DataSet) -> None:
+    data_set.write_events(("u1", "a", "", 100), ("u2", "b", "", 110))
+    (error,) = data_set.check().errors
+    assert "Name the column that holds the label, or drop its role." in str(error)
+
+
+def test_no_positive_event_is_an_error(data_set: DataSet) -> None:
+    data_set.edit_toml(">= 4", ">= 40")
+    with pytest.raises(DataError, match=r"none of 9 events is a positive, which"):
+        data_set.prepare()
+
+
+@pytest.mark.parametrize(
+    ("unit", "cell", "seconds"),
+    [
+        ("s", "1700000000.9", 1_700_000_000.9),
+        ("ms", "1700000000500", 1_700_000_000.5),
+        ("us", "1700000000500000", 1_700_000_000.5),
+        ("iso", "2023-11-14T22:13:20Z", 1_700_000_000.0),
+        ("iso", "2023-11-14T23:13:20+01:00", 1_700_000_000.0),
+        ("iso", "2023-11-14", 1_699_920_000.0),
+        ("s", "1700000000500", np.nan),
+        ("iso", "1700000000", np.nan),
+        ("iso", "yesterday", np.nan),
+    ],
+)
+def test_times(unit: Any, cell: str, seconds: float) -> None:
+    column = Column(role="time", unit=unit)
+    parsed = parse_times(pd.Series([cell, "nonsense"]), column)
+    np.testing.assert_allclose(parsed, [seconds, np.nan], rtol=1e-12)

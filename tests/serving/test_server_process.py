@@ -1,0 +1,465 @@
+"""The server as a process: start, swap under load, signals, and users' mistakes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving.client import GrpcClient, RestClient, ServingError
+from serving.modelserver.errors import StartupError
+from serving.modelserver.flags import Flags, parse_flags, usage
+from serving.modelserver.model_config import configured_models
+from serving.modelserver.server import ModelServer
+from serving.modelserver.versions import Everything, Latest, Specific
+from tests.serving.support import Address, ask, free_ports
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "serving", *map(str, arguments)]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+
+def launch(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("modelserver", *arguments),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+# What a person can get wrong.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "neither --model_config_file nor --model_base_path is given"),
+        (["--model_base_path=models/m"], "to have an absolute path or URI"),
+        (["--model_config_file=/no/such.config"], "cannot be read: No such file"),
+        (["--port=eight"], "--port: expected an integer, got 'eight'"),
+        (["--port=70000"], "--port: expected a port up to 65535, got 70000"),
+        (["--port=0"], "--port=0 turns gRPC off"),
+        (["--grpc_max_threads=0"], "--grpc_max_threads: expected at least 1, got 0"),
+        (["--version=maybe"], "--version: expected true or false, got 'maybe'"),
+    ],
+)
+def test_mistakes_in_flags(arguments: list[str], text: str) -> None:
+    with pytest.raises(StartupError) as caught:
+        ModelServer(parse_flags(arguments)[0])
+    assert text in str(caught.value)
+
+
+def test_mistake_ends_the_process_with_one_message() -> None:
+    done = run("modelserver", "--model_config_file=/no/such.config")
+    assert done.returncode == 2
+    assert done.stderr.startswith("modelserver: --model_config_file=/no/such.config")
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_flags_are_parsed_as_upstream() -> None:
+    flags, unknown = parse_flags(
+        ["--port", "9", "--rest_api_port=81", "--nope=1", "-port=3", "--version"]
+    )
+    assert unknown == ["--port", "9", "--nope=1", "-port=3"]
+    assert (flags.port, flags.rest_api_port, flags.version) == (8500, 81, True)
+    flags, unknown = parse_flags(["--rest_api_enable_cors_support=TRUE", "--port=1"])
+    assert (flags.rest_api_enable_cors_support, flags.port, unknown) == (True, 1, [])
+    assert "--rest_api_timeout_in_ms=30000" in usage()
+
+
+def test_unknown_arguments_are_told_and_the_start_goes_on() -> None:
+    done = run("modelserver", "--version", "--colour=red")
+    assert done.returncode == 0
+    assert "unknown argument: --colour=red\nusage: " in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("tensorflow: 2.")
+    assert run("modelserver", "--help").stdout.startswith("usage: ")
+
+
+ONE = 'config {{ name: "m" base_path: "/m" model_platform: "tensorflow" {} }}'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model_config_list {\n  nonsense: 1\n}", "2:3 : "),
+        ("{", "Expected a ModelServerConfig in text format"),
+        (ONE.format("") * 2, "Illegal to list model m multiple times"),
+        (
+            'config { name: "m" base_path: "m" model_platform: "tensorflow" }',
+            "Expected model m to have an absolute path or URI; got base_path()=m",
+        ),
+        (
+            'config { name: "m" base_path: "/m" }',
+            "Illegal setting neither ModelServerConfig::model_type nor",
+        ),
+        (
+            'config { name: "m" base_path: "/m" model_platform: "onnx" }',
+            "Model m requests unsupported platform onnx",
+        ),
+        (
+            ONE.format('version_labels { key: "a" value: 1 }'),
+            "--allow_version_labels_for_unavailable_models=true",
+        ),
+    ],
+)
+def test_mistakes_in_the_config_file(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "models.config"
+    path.write_text(f"model_config_list {{ {text} }}" if "config {" in text else text)
+    with pytest.raises(StartupError) as caught:
+        ModelServer(Flags(model_config_file=str(path), port=free_ports(1)[0]))
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_config_file(tmp_path: Path) -> None:
+    path = tmp_path / "models.config"
+    path.write_text(
+        "model_config_list {\n"
+        + ONE.format("")
+        + 'config { name: "a" base_path: "gs://b/a" model_type: TENSORFLOW'
+        "  model_version_policy { specific { versions: 4 versions: 2 } } }"
+        'config { name: "b" base_path: "/b" model_platform: "tensorflow"'
+        "  model_version_policy { latest { num_versions: 3 } } }"
+        'config { name: "c" base_path: "/c" model_platform: "tensorflow"'
+        '  model_version_policy { all {} } version_labels { key: "l" value: 7 } }'
+        "}"
+    )
+    found = configured_models(Flags(model_config_file=str(path)))
+    assert [model.name for model in found] == ["m", "a", "b", "c"]
+    policies = [model.policy for model in found]
+    assert policies == [Latest(), Specific(frozenset({2, 4})), Latest(3), Everything()]
+    assert (found[1].base_path, dict(found[3].labels)) == ("gs://b/a", {"l": 7})
+    path.write_text("")
+    assert configured_models(Flags(model_config_file=str(path))) == []
+
+
+def test_taken_ports(tmp_path: Path) -> None:
+    (free,) = free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("modelserver", f"--model_base_path={tmp_path}", f"--port={port}")
+        assert done.returncode == 2
+        assert f"--port={port} cannot be bound: Address already in use" in done.stderr
+        flags = Flags(model_base_path=str(tmp_path), port=free, rest_api_port=port)
+        with pytest.raises(StartupError, match=f"--rest_api_port={port} cannot"):
+            ModelServer(flags)
+
+
+def test_waiting_for_a_model_is_told_and_can_be_interrupted(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    process = launch(f"--model_base_path={tmp_path}/none", f"--port={port}")
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert f"Waiting for {tmp_path}/none" in line
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    finally:
+        end(process)
+
+
+def test_broken_model_ends_the_start(tmp_path: Path) -> None:
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    server = ModelServer(
+        Flags(
+            model_name="m",
+            model_base_path=str(tmp_path / "m"),
+            port=free_ports(1)[0],
+            max_num_load_retries=0,
+        )
+    )
+    try:
+        with pytest.raises(StartupError, match=r"did not become available.*name: m"):
+            server.start(threading.Event())
+    finally:
+        server.stop()
+
+
+# A running process.
+
+
+@pytest.fixture(scope="module")
+def process(
+    models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[subprocess.Popen[str], Address, Path]]:
+    from tests.serving.models import save_halver, save_kinds
+
+    root = tmp_path_factory.mktemp("swapped")
+    save_halver(root / "m" / "1")
+    save_kinds(root / "kinds" / "1")
+    lines = [
+        f'  config {{ name: "{name}" base_path: "{root}/{name}" '
+        'model_platform: "tensorflow" }'
+        for name in ("m", "kinds")
+    ]
+    config = root / "models.config"
+    config.write_text("\n".join(["model_config_list {", *lines, "}"]))
+    grpc_port, rest_port = free_ports(2)
+    running = launch(
+        f"--model_config_file={config}",
+        f"--port={grpc_port}",
+        f"--rest_api_port={rest_port}",
+        "--rest_api_enable_cors_support",
+    )
+    try:
+        assert running.stdout is not None
+        line = running.stdout.readline()
+        assert line == (
+            f"Serving m 1; kinds 1: gRPC on port {grpc_port}, "
+            f"REST on port {rest_port}.\n"
+        )
+        yield running, Address(f"127.0.0.1:{grpc_port}", rest_port), root
+    finally:
+        end(running)
+
+
+def test_no_request_fails_while_a_version_is_swapped(
+    process: tuple[subprocess.Popen[str], Address, Path],
+) -> None:
+    from tests.serving.models import save_halver
+
+    _, address, root = process
+    staged = root / "m" / "staged"
+    save_halver(staged, offset=100.0)
+    done = threading.Event()
+    answers: list[set[float]] = [set(), set()]
+    failures: list[Exception] = []
+
+    def ask_on(place: int, client: Any) -> None:
+        while not done.is_set():
+            try:
+                found = client.predict("m", {"x": np.array([2.0], np.float32)})
+                answers[place].add(float(found["y"][0]))
+            except ServingError as err:
+                failures.append(err)
+
+    with GrpcClient(address.grpc) as one, RestClient(address.rest) as two:
+        threads = [
+            threading.Thread(target=ask_on, args=pair) for pair in enumerate((one, two))
+        ]
+        for thread in threads:
+            thread.start()
+        staged.rename(root / "m" / "2")
+        deadline = time.monotonic() + 20
+        while [v.state for v in one.status("m")] != ["AVAILABLE", "END"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        done.set()
+        for thread in threads:
+            thread.join()
+        assert [v.version for v in two.status("m")] == [2, 1]
+        with pytest.raises(ServingError, match=r"Specific\(m, 1\)"):
+            two._send("POST", "/v1/models/m/versions/1:predict", b"{}")
+    assert failures == []
+    assert answers == [{3.0, 101.0}, {3.0, 101.0}]
+
+
+def test_cors_headers_on_every_handler_response(
+    process: tuple[subprocess.Popen[str], Address, Path],
+) -> None:
+    port = process[1].rest_port
+    for method, target in (
+        ("GET", "/v1/models/m"),
+        ("GET", "/v1/x"),
+        ("OPTIONS", "/v1/"),
+    ):
+        headers = ask(port, method, target, Origin="http://a").headers
+        assert headers["access-control-allow-origin"] == "*"
+        assert headers["access-control-allow-methods"] == "POST, GET"
+        assert headers["access-control-allow-headers"] == "Content-Type"
+
+
+def test_sigterm_finishes_what_is_in_flight_and_logs_no_request(
+    process: tuple[subprocess.Popen[str], Address, Path],
+) -> None:
+    running, address, _ = process
+    results: list[Any] = []
+    slow = {"n": np.array([150_000], np.int32)}
+
+    def ask_slowly(client: Any) -> None:
+        try:
+            results.append(client.predict("kinds", slow, "slow")["y"].shape)
+        except ServingError as err:
+            results.append(err)
+
+    with GrpcClient(address.grpc) as one, RestClient(address.rest) as two:
+        two.metadata("kinds")
+        two._signatures["kinds", "slow"] = two.metadata("kinds").signatures["slow"]
+        with pytest.raises(ServingError, match="too big"):
+            one.predict("kinds", {"x": np.array([77777], np.float32)}, "guarded")
+        ask(address.rest_port, "GET", "/v1/models/secret-user")
+        threads = [threading.Thread(target=ask_slowly, args=(c,)) for c in (one, two)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.4)
+        running.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        assert results == [(1,), (1,)]
+        assert running.wait(20) == 0
+    assert running.stderr is not None
+    log = running.stderr.read()
+    assert "Loaded m version 2" in log
+    assert "Unloaded m version 1" in log
+    for private in ("secret-user", "77777", "Traceback"):
+        assert private not in log
+
+
+# The other commands.
+
+
+def test_query_prints_a_table(address: Address) -> None:
+    for option in (f"--grpc={address.grpc}", f"--rest={address.rest}"):
+        done = run("query", "--user", "196", "--k", "3", option)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "For user 196" in done.stdout
+        rows = [
+            line.split("│")[1:-1] for line in done.stdout.splitlines() if "│" in line
+        ]
+        assert [cell.strip() for cell in rows[1]] == ["2", "Title 1 é", "i1", "0.9000"]
+        assert len(rows) == 3
+
+
+def test_query_prints_json(address: Address) -> None:
+    done = run("query", "--user", "é", "--k", "2", "--grpc", address.grpc, "--json")
+    document = json.loads(done.stdout)
+    assert document["user_id"] == "é"
+    assert [row["item_id"] for row in document["items"]] == ["i0", "i1"]
+    assert document["items"][1] == {
+        "rank": 2,
+        "item_id": "i1",
+        "title": "Title 1 é",
+        "score": pytest.approx(0.9),
+        "columns": {"year": 1991},
+    }
+
+
+def test_query_without_a_server() -> None:
+    (port,) = free_ports(1)
+    done = run("query", "--user", "1", "--grpc", f"127.0.0.1:{port}")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"query: nothing listens at 127.0.0.1:{port}. `make serve` starts a server.\n"
+    )
+
+
+def test_query_without_a_user() -> None:
+    done = run("query")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: python -m serving query")
+    assert "--user" in done.stderr
+    both = run("query", "--user", "1", "--grpc", "a", "--rest", "b")
+    assert (both.returncode, "not both" in both.stderr) == (2, True)
+
+
+def test_query_that_the_model_refuses(address: Address) -> None:
+    done = run("query", "--user", "1", "--k", "500", "--grpc", address.grpc)
+    assert done.returncode == 2
+    assert "k is above max_k" in done.stderr
+
+
+def export(root: Path, name: str, version: str, ops: object) -> None:
+    folder = root / name / version
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"ops_beyond_stock": ops}))
+
+
+def test_config_lists_what_a_server_can_load(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    export(models, "recommender", "1", [])
+    export(models, "retrieval", "1", [])
+    export(models, "retrieval", "20", ["Scann>ScannSearchBatched"])
+    (models / "empty").mkdir()
+    (models / "models.config").write_text("")
+    stock = run("config", "--root", "/models/", "--models", models)
+    assert stock.stdout == (
+        "model_config_list {\n"
+        '  config { name: "recommender" base_path: "/models/recommender" '
+        'model_platform: "tensorflow" }\n'
+        "}\n"
+    )
+    both = run("config", "--root", "/models", "--models", models, "--scann")
+    (tmp_path / "scann.config").write_text(both.stdout)
+    found = configured_models(Flags(model_config_file=str(tmp_path / "scann.config")))
+    assert [model.base_path for model in found] == [
+        "/models/recommender",
+        "/models/retrieval",
+    ]
+
+
+def test_config_takes_the_newest_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from serving.__main__ import cli
+
+    monkeypatch.chdir(tmp_path)
+    missing = CliRunner().invoke(cli, ["config", "--root", "/m"])
+    assert (missing.exit_code, "make train" in missing.output) == (2, True)
+    for number, name in enumerate(("old", "new")):
+        export(tmp_path / "artifacts" / name / "models", name, "1", [])
+        os.utime(tmp_path / "artifacts" / name / "models", (number, number))
+    found = CliRunner().invoke(cli, ["config", "--root", "/m"])
+    assert "/m/new" in found.output
+    assert "/m/old" not in found.output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "got KeyError"),
+        ("[", "got JSONDecodeError"),
+        ('{"ops_beyond_stock":1}', "got 1"),
+    ],
+)
+def test_config_with_a_bad_manifest(tmp_path: Path, text: str, message: str) -> None:
+    from serving.model_list import ModelListError, servables
+
+    export(tmp_path, "m", "3", [])
+    (tmp_path / "m" / "3" / "manifest.json").write_text(text)
+    with pytest.raises(ModelListError, match=message) as caught:
+        servables(tmp_path)
+    assert str(tmp_path / "m" / "3" / "manifest.json") in str(caught.value)
+    with pytest.raises(ModelListError, match="expected a folder of servables"):
+        servables(tmp_path / "no")
+
+
+def test_query_needs_no_tensorflow_and_little_time(address: Address) -> None:
+    code = (
+        "import sys; from serving.client import GrpcClient;"
+        f"client = GrpcClient('{address.grpc}'); print(len(client.recommend('1')));"
+        "print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == "5\nFalse\n"

@@ -1,0 +1,92 @@
+"""The door to training: `python -m trainer COMMAND`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from data.cli import LOCKED, MISTAKE, REFUSED, tell_errors
+from trainer.config import read_experiment
+from trainer.errors import ExportError, GateRefused, Locked, TrainingError
+from trainer.experiment import Experiment
+from trainer.locks import locked
+
+STATUSES: dict[type[Exception], int] = {
+    ExportError: MISTAKE,
+    TrainingError: MISTAKE,
+    GateRefused: REFUSED,
+    Locked: LOCKED,
+}
+
+
+def experiment_command(run: Callable[[Experiment], None]) -> Callable[..., None]:
+    """Give a command the options that say which experiment, and run it alone."""
+
+    @click.argument("toml", type=click.Path(path_type=Path))
+    @click.option("--out", help="Where to, instead of artifacts/<TOML's stem>.")
+    @click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="TABLE.KEY=VALUE",
+        help="Override a field of the TOML; may be repeated.",
+    )
+    @tell_errors(STATUSES)
+    def command(toml: Path, out: str | None, overrides: tuple[str, ...]) -> None:
+        config = read_experiment(toml, overrides)
+        folder = out or str(Path("artifacts") / toml.stem)
+        quieten()
+        with locked(folder):
+            run(Experiment(config=config, path=toml, out=folder))
+
+    command.__doc__ = run.__doc__
+    command.__name__ = run.__name__
+    return command
+
+
+def quieten() -> None:
+    """Keep TensorFlow's start-up chatter off the screen; warnings stay in its log."""
+    import logging
+    import os
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+@click.group()
+def main() -> None:
+    """Train, evaluate and export an experiment described by a TOML file."""
+
+
+@main.command()
+@experiment_command
+def train(experiment: Experiment) -> None:
+    """Do everything that is not done yet: data, models, report, refit, export."""
+    from trainer.experiment import train as run
+
+    run(experiment)
+
+
+@main.command()
+@experiment_command
+def evaluate(experiment: Experiment) -> None:
+    """Fit on the training part and write report.json and report.html."""
+    from trainer.experiment import evaluate as run
+
+    run(experiment)
+
+
+@main.command()
+@experiment_command
+def export(experiment: Experiment) -> None:
+    """Refit and publish a new version of the servables."""
+    from trainer.experiment import evaluate as first
+    from trainer.experiment import export as run
+
+    first(experiment)
+    run(experiment)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m trainer")

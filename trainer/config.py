@@ -1,0 +1,203 @@
+"""The configuration of an experiment: one TOML into frozen dataclasses.
+
+Every key is known and every value checked before any work starts. `[data]` belongs
+to the data package; all other tables are described here, defaults included.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from data.errors import ConfigError
+from data.schema import DataConfig, as_table
+from data.settings import build, read_toml
+
+IndexKind = Literal["brute_force", "scann"]
+
+
+def _positive(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value <= 0:
+            raise ConfigError(f"{name} is {value}, expected above 0.")
+
+
+def _share(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not 0 <= value < 1:
+            raise ConfigError(f"{name} is {value}, expected from 0 to below 1.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """The text tower: a BERT of keras-nlp.
+
+    `preset`: a name of the catalog, a keras-nlp preset, a hub address or a local
+    folder; "" switches text off. `trainable_layers`: the last so many Transformer
+    layers are fine-tuned; 0 keeps the weights and encodes each text once.
+    """
+
+    preset: str = "all-minilm-l6-v2"
+    max_tokens: int = 48
+    trainable_layers: int = 0
+    learning_rate: float = 2e-5
+
+    def __post_init__(self) -> None:
+        _positive(self, "max_tokens", "learning_rate")
+        if self.trainable_layers < 0:
+            raise ConfigError("trainable_layers is below 0.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalConfig:
+    """The two towers and their training."""
+
+    dim: int = 64
+    history_length: int = 50
+    blocks: int = 2
+    heads: int = 2
+    dropout: float = 0.2
+    item_id_dropout: float = 0.1
+    user_id_dropout: float = 0.5
+    use_user_id: bool = True
+    use_time: bool = True
+    log_q: bool = True
+    temperature: float = 0.07
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    epochs: int = 40
+    patience: int = 6
+
+    def __post_init__(self) -> None:
+        _positive(self, "dim", "history_length", "blocks", "heads", "temperature")
+        _positive(self, "batch_size", "learning_rate", "epochs", "patience")
+        _share(self, "dropout", "item_id_dropout", "user_id_dropout")
+        if self.dim % self.heads:
+            raise ConfigError(f"dim {self.dim} is no multiple of heads {self.heads}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingConfig:
+    """The ranking model, the examples it learns from, and its training.
+
+    `window`: the newest share of the training events makes the examples; the
+    retrieval model that chooses their negatives is fitted on what came before.
+    `index_negatives` of each example come from that model's first `candidates`,
+    `random_negatives` from the whole catalogue.
+    """
+
+    dim: int = 32
+    cross_layers: int = 2
+    cross_rank: int = 48
+    mlp: tuple[int, ...] = (128, 64)
+    dropout: float = 0.2
+    item_id_dropout: float = 0.2
+    user_id_dropout: float = 0.5
+    like_weight: float = 1.0
+    rating_weight: float = 0.2
+    order_by: Literal["like", "rating"] = "like"
+    window: float = 0.3
+    candidates: int = 200
+    index_negatives: int = 6
+    random_negatives: int = 2
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    epochs: int = 10
+    patience: int = 2
+
+    def __post_init__(self) -> None:
+        _positive(self, "dim", "cross_layers", "cross_rank", "candidates", "window")
+        _positive(self, "batch_size", "learning_rate", "epochs", "patience")
+        _share(self, "dropout", "item_id_dropout", "user_id_dropout", "window")
+        if self.index_negatives < self.random_negatives or self.index_negatives < 1:
+            raise ConfigError(
+                f"index_negatives is {self.index_negatives} and random_negatives "
+                f"{self.random_negatives}: expected at least half from the index."
+            )
+        if self.like_weight <= 0 or self.rating_weight < 0:
+            raise ConfigError("like_weight must be above 0, rating_weight 0 or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How both models are fitted, whatever they are."""
+
+    seed: int = 42
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    strategy: Literal["auto", "none", "mirrored", "multi_worker"] = "auto"
+    clip_norm: float = 5.0
+    validation_events: int = 2_000
+
+    def __post_init__(self) -> None:
+        _positive(self, "clip_norm", "validation_events")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """What the quality report computes."""
+
+    ks: tuple[int, ...] = (5, 10, 20, 50, 100)
+    baselines: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.ks or min(self.ks) < 1:
+            raise ConfigError(f"ks is {self.ks}, expected whole numbers from 1 up.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What the servables hold and allow.
+
+    `refit`: "full" fits both models anew on all events with the epochs that
+    validation chose; "none" exports the evaluated fit. `k`: items that
+    `serving_default` returns. `max_history`, `max_exclude`: the widths that clients
+    send. `max_seen`: seen items kept for each user, the newest.
+    """
+
+    refit: Literal["full", "none"] = "full"
+    k: int = 10
+    max_k: int = 1_000
+    max_history: int = 50
+    max_exclude: int = 100
+    max_seen: int = 5_000
+    user_state: bool = True
+    retrieval_index: IndexKind = "scann"
+    recommender_index: IndexKind = "brute_force"
+    keep_versions: int = 3
+
+    def __post_init__(self) -> None:
+        _positive(self, "k", "max_k", "max_history", "max_exclude", "max_seen")
+        _positive(self, "keep_versions")
+        if self.k > self.max_k:
+            raise ConfigError(f"k is {self.k}, above max_k {self.max_k}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    """The whole TOML of an experiment."""
+
+    data: DataConfig
+    text: TextConfig = field(default_factory=TextConfig)
+    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
+    ranking: RankingConfig = field(default_factory=RankingConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+
+    def model_tables(self) -> dict[str, Any]:
+        """Return the tables that change a fitted model, as plain dicts."""
+        names = ("text", "retrieval", "ranking", "train")
+        return {name: as_table(getattr(self, name)) for name in names}
+
+
+def read_experiment(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """Read an experiment's TOML. Raises: ConfigError, naming the key and its place."""
+    config = build(ExperimentConfig, read_toml(path, overrides), str(path))
+    beside = path.parent / config.text.preset
+    if config.text.preset and beside.is_dir():
+        text = dataclasses.replace(config.text, preset=str(beside.resolve()))
+        config = dataclasses.replace(config, text=text)
+    return config

@@ -1,0 +1,205 @@
+"""Measures models and baselines by one protocol and tells them apart.
+
+Every scorer answers the same queries over the whole catalogue, what the user had
+met and what cannot be served removed, ties against it. Means over the queries come
+with 95 % intervals, and each of our models is compared with each baseline by the
+paired difference.
+"""
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from data.console import progress
+from data.errors import DataError
+from data.events import TRAIN
+from data.queries import PART_NAMES, Queries
+from trainer import metrics, ranks
+from trainer.bootstrap import RESAMPLES, bootstrap
+from trainer.evaluation import Comparison, Evaluation, Measured, long_k, short_k
+from trainer.metrics import KS, EvaluationData, Scorer
+
+BASELINES = ("popularity", "item_knn", "ease", "ials")
+BATCH_QUERIES = 256
+BATCH_SCORES = 1 << 25  # 128 MB of float32, whatever the size of the catalogue.
+
+
+def evaluate(
+    prepared: EvaluationData,
+    part: int,
+    scorers: Mapping[str, Scorer],
+    *,
+    ks: Sequence[int] = KS,
+    baselines: Collection[str] = BASELINES,
+    compared: Sequence[str] = (),
+    item_vectors: np.ndarray | None = None,
+    skipped: Mapping[str, str] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Evaluation:
+    """Measure scorers on VALIDATION or TEST.
+
+    In: `scorers`: by name, fitted on the training part. `baselines`: which names are
+    baselines. `compared`: metrics of the paired differences; NDCG at the short k and
+    recall at the long one if empty. `item_vectors`: (items + 1, d), for diversity.
+    `skipped`: baselines that were not fitted, and why.
+    Raises: DataError when the part has no query.
+    """
+    queries = prepared.queries(part)
+    if len(queries) == 0:
+        raise DataError(
+            f"{PART_NAMES[part]}: no user with an earlier event and a new positive "
+            f"({queries.num_cold_users} users without an earlier one), expected at "
+            "least one. Take larger shares in [data.split], or leave_one_out."
+        )
+    measured = {}
+    for name, scorer in scorers.items():
+        with progress(f"evaluate {name}", len(queries)) as advance:
+            measured[name] = measure(
+                prepared,
+                queries,
+                scorer,
+                ks=ks,
+                name=name,
+                item_vectors=item_vectors,
+                advance=advance,
+            )
+    found = Evaluation(
+        part=PART_NAMES[part],
+        ks=tuple(ks),
+        models=measured,
+        baselines=tuple(name for name in scorers if name in baselines),
+        comparisons=(),
+        skipped=dict(skipped or {}),
+        counts=_counts(prepared, queries),
+        popularity=prepared.events.through(TRAIN).item_counts(prepared.num_items),
+        chosen=_count(queries.relevant, prepared.num_items),
+        servable=prepared.servable,
+        seed=seed,
+        resamples=resamples,
+    )
+    metrics_compared = compared or (f"ndcg@{short_k(ks)}", f"recall@{long_k(ks)}")
+    return _with_intervals(found, queries.users, metrics_compared)
+
+
+def _counts(prepared: EvaluationData, queries: Queries) -> dict[str, int]:
+    return {
+        "queries": len(queries),
+        "users": len(np.unique(queries.users)),
+        "relevant": sum(map(len, queries.relevant)),
+        "cold_users": queries.num_cold_users,
+        "cold_items": queries.num_cold_items,
+        "items": prepared.num_items,
+        "servable": int(prepared.servable.sum()),
+    }
+
+
+def _count(items: Sequence[np.ndarray], num_items: int) -> np.ndarray:
+    return np.bincount(np.concatenate(items), minlength=num_items + 1)
+
+
+def _with_intervals(
+    found: Evaluation, users: np.ndarray, compared: Sequence[str]
+) -> Evaluation:
+    columns = {
+        (name, metric): values
+        for name, measured in found.models.items()
+        for metric, values in measured.per_query.items()
+    }
+    pairs = {
+        (metric, model, baseline): columns[model, metric] - columns[baseline, metric]
+        for metric in compared
+        for model in found.ours
+        for baseline in found.baselines
+    }
+    # One call, so that means and differences rest on the same draws.
+    bounds = bootstrap(
+        {**columns, **pairs}, users, seed=found.seed, resamples=found.resamples
+    )
+    models = {
+        name: dataclasses.replace(
+            measured, intervals={m: bounds[name, m] for m in measured.per_query}
+        )
+        for name, measured in found.models.items()
+    }
+    comparisons = tuple(
+        Comparison(metric=m, model=o, baseline=b, difference=bounds[m, o, b])
+        for m, o, b in pairs
+    )
+    return dataclasses.replace(found, models=models, comparisons=comparisons)
+
+
+def masked_scores(
+    prepared: EvaluationData, queries: Queries, scorer: Scorer, name: str
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield places in the queries and the candidates' scores, a batch at a time.
+
+    Out: int64 (b,) and float32 (b, items + 1), -inf for what is no candidate.
+    Raises: ValueError when the scorer's have another shape or are NaN.
+    """
+    num_columns = prepared.num_items + 1
+    step = min(BATCH_QUERIES, max(BATCH_SCORES // num_columns, 1))
+    for first in range(0, len(queries), step):
+        rows = np.arange(first, min(first + step, len(queries)))
+        scores = _checked(scorer(queries, rows), (len(rows), num_columns), name)
+        seen = [queries.seen[row] for row in rows]
+        yield rows, ranks.mask(scores, prepared.servable, seen)
+
+
+def measure(
+    prepared: EvaluationData,
+    queries: Queries,
+    scorer: Scorer,
+    *,
+    ks: Sequence[int] = KS,
+    name: str = "scorer",
+    item_vectors: np.ndarray | None = None,
+    advance: Callable[[float], None] | None = None,
+) -> Measured:
+    """Let one scorer answer all queries; `intervals` stays empty."""
+    num_columns = prepared.num_items + 1
+    information = _information(prepared)
+    exposure = {k: np.zeros(num_columns, np.int64) for k in ks}
+    batches: list[dict[str, np.ndarray]] = []
+    for rows, scores in masked_scores(prepared, queries, scorer, name):
+        relevant = [queries.relevant[r] for r in rows]
+        batch = metrics.accuracy(ranks.ranks_of_relevant(scores, relevant), ks)
+        best = ranks.top_k(scores, max(ks))
+        for k in ks:
+            batch[f"novelty@{k}"] = metrics.novelty(best[:, :k], information)
+            if item_vectors is not None:
+                batch[f"diversity@{k}"] = metrics.diversity(best[:, :k], item_vectors)
+            exposure[k] += np.bincount(best[:, :k].ravel(), minlength=num_columns)
+        batches.append(batch)
+        if advance is not None:
+            advance(len(rows))
+    return Measured(
+        per_query={m: np.concatenate([b[m] for b in batches]) for m in batches[0]},
+        exposure=np.where(prepared.servable, exposure[short_k(ks)], 0),
+        totals=_totals(exposure, prepared.servable),
+    )
+
+
+def _information(prepared: EvaluationData) -> np.ndarray:
+    log = prepared.events.through(TRAIN)
+    width = prepared.num_items + 1
+    pairs = np.unique(log.user.astype(np.int64) * width + log.item)
+    users_of_item = np.bincount(pairs % width, minlength=width)
+    return metrics.self_information(users_of_item, len(np.unique(log.user)))
+
+
+def _totals(exposure: dict[int, np.ndarray], servable: np.ndarray) -> dict[str, float]:
+    totals = {}
+    for k, counts in exposure.items():
+        totals[f"coverage@{k}"] = float((counts[servable] > 0).mean())
+        totals[f"gini@{k}"] = metrics.gini(counts[servable])
+    return totals
+
+
+def _checked(scores: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
+    if scores.shape != shape:
+        raise ValueError(f"{name}: scores of shape {scores.shape}, expected {shape}")
+    if np.isnan(scores).any():
+        raise ValueError(f"{name}: {np.isnan(scores).sum()} scores are NaN")
+    return scores

@@ -1,0 +1,194 @@
+"""What an evaluation found, in numbers, in sentences and as JSON."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from trainer.bootstrap import LEVEL, Interval
+from trainer.metrics import share_by_popularity
+
+FORMAT = 1
+CHOSEN = "what users chose"
+TITLES = {
+    "hit_rate": "hit rate",
+    "ndcg": "NDCG",
+    "mrr": "MRR",
+    "map": "MAP",
+    "auc": "AUC",
+    "rmse": "RMSE",
+    "gini": "Gini of exposure",
+}
+
+
+def title(metric: str) -> str:
+    """Return how a metric is written: "ndcg@10" is "NDCG@10"."""
+    name, at, k = metric.partition("@")
+    return TITLES.get(name, name) + at + k
+
+
+def short_k(ks: Sequence[int]) -> int:
+    """Return the k that headlines are made at."""
+    return 10 if 10 in ks else min(ks)
+
+
+def long_k(ks: Sequence[int]) -> int:
+    """Return the k that a first stage is judged at."""
+    return 100 if 100 in ks else max(ks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What one scorer answered.
+
+    `per_query`: metric such as "ndcg@10" to float64 (q,). `exposure`: int64
+    (items + 1,), in how many lists of the short k each item stands. `totals`:
+    metrics of all lists together, such as "coverage@10". `intervals`: the means of
+    `per_query` with their bounds.
+    """
+
+    per_query: dict[str, np.ndarray]
+    exposure: np.ndarray
+    totals: dict[str, float]
+    intervals: dict[str, Interval] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The paired difference, model - baseline, on one metric."""
+
+    metric: str
+    model: str
+    baseline: str
+    difference: Interval
+
+    @property
+    def sentence(self) -> str:
+        """Say who wins, by how much, and within which interval."""
+        found, name = self.difference, title(self.metric)
+        digits, sign = found.decimals, found.sign
+        if math.isnan(found.low):
+            return f"{self.model} and {self.baseline}: one user tells nothing of {name}"
+        if sign == 0:
+            return (
+                f"no difference can be told between {self.model} and {self.baseline} "
+                f"on {name}: {found.mean:+.{digits}f}, [{found.low:.{digits}f}, "
+                f"{found.high:.{digits}f}] includes 0"
+            )
+        winner, loser = (self.model, self.baseline)[::sign]
+        low, high = sorted((sign * found.low, sign * found.high))
+        return (
+            f"{winner} beats {loser} on {name} by {abs(found.mean):.{digits}f} "
+            f"[{low:.{digits}f}, {high:.{digits}f}]"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        names = {"metric": self.metric, "model": self.model, "baseline": self.baseline}
+        return {**names, **self.difference.to_json(), "says": self.sentence}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """All that was found about a part of the split.
+
+    `models`: ours and the baselines, in the order they are shown. `baselines`: which
+    of them those are. `skipped`: baselines left out, and why. `counts`: of queries,
+    users, relevant, cold_users, cold_items, items, servable. `popularity`, `chosen`:
+    int64 (items + 1,), training events and relevant items. `servable`: bool likewise.
+    """
+
+    part: str
+    ks: tuple[int, ...]
+    models: dict[str, Measured]
+    baselines: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    skipped: dict[str, str]
+    counts: dict[str, int]
+    popularity: np.ndarray
+    chosen: np.ndarray
+    servable: np.ndarray
+    seed: int
+    resamples: int
+
+    @property
+    def ours(self) -> tuple[str, ...]:
+        """Return the names of the models that are no baselines."""
+        return tuple(name for name in self.models if name not in self.baselines)
+
+    @property
+    def main_metric(self) -> str:
+        """Return the metric that headlines quote."""
+        return f"ndcg@{short_k(self.ks)}"
+
+    def best(self, names: Sequence[str]) -> str | None:
+        """Return the one with the highest main metric; None of no names."""
+        means = {n: self.models[n].intervals[self.main_metric].mean for n in names}
+        return max(means, key=means.__getitem__, default=None)
+
+    def popularity_shares(self) -> dict[str, list[float]]:
+        """Return where recommendations go: ten shares a model, the most popular first.
+
+        The last row is where the relevant items lie.
+        """
+        rows = {name: measured.exposure for name, measured in self.models.items()}
+        popularity = self.popularity[self.servable]
+        return {
+            name: share_by_popularity(row[self.servable], popularity).tolist()
+            for name, row in {**rows, CHOSEN: self.chosen}.items()
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the single queries and items, as JSON can hold it."""
+        return {
+            "format": FORMAT,
+            "part": self.part,
+            "main_metric": self.main_metric,
+            "level": LEVEL,
+            "resamples": self.resamples,
+            "seed": self.seed,
+            "protocol": protocol(self),
+            "counts": self.counts,
+            "models": {
+                name: {
+                    "is_baseline": name in self.baselines,
+                    "metrics": {k: i.to_json() for k, i in m.intervals.items()},
+                    "totals": m.totals,
+                }
+                for name, m in self.models.items()
+            },
+            "comparisons": [c.to_json() for c in self.comparisons],
+            "skipped": self.skipped,
+            "popularity_shares": self.popularity_shares(),
+        }
+
+
+def protocol(found: Evaluation) -> list[str]:
+    """State in sentences how the numbers came about."""
+    c = found.counts
+    return [
+        f"{c['queries']:,} queries of {c['users']:,} users of the {found.part} part; "
+        "each user's history is everything before the request.",
+        f"Relevant ({c['relevant']:,} in all) are the positives of the part that the "
+        "user had not met before.",
+        f"Full ranking: all {c['servable']:,} servable items are ranked, those the "
+        "user had met removed; nothing is sampled.",
+        "Ties count against the model: a tied item ranks ahead of the relevant one.",
+        "Everything is fitted on the training part alone, baselines and models alike, "
+        "and nothing is refitted for the test; what was chosen was chosen on "
+        "validation.",
+        f"Left out: {c['cold_users']:,} users with relevant items but no earlier "
+        f"event, and {c['cold_items']:,} relevant items without a training event or "
+        "that cannot be served.",
+        f"Intervals hold {LEVEL:.0%}: percentiles of {found.resamples:,} resamples of "
+        f"the users (seed {found.seed}); differences are paired, user by user. Each "
+        "interval stands alone, without correction for several comparisons.",
+        "With R relevant items: recall is found / R, precision found / k; NDCG has "
+        "gain 1, discount log2 and an ideal of min(k, R) items; MAP divides by "
+        "min(k, R); MRR is 0 beyond k.",
+        "Coverage is the share of servable items in any list, novelty the mean "
+        "log2(users / users of the item), diversity the mean 1 - cosine of a list's "
+        "pairs, Gini the inequality of items' exposure.",
+    ]

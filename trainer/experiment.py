@@ -1,0 +1,149 @@
+"""The whole job, in order: data, both models, report, refit, export.
+
+Two fits are made: one on the training part, which is evaluated, and one on all
+events, with the epochs that validation chose, which is exported.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data import files
+from data.console import say
+from data.events import TEST, TRAIN, VALIDATION, EventLog
+from data.prepare import prepare
+from data.prepared import Prepared
+from data.schema import as_table
+from trainer.config import ExperimentConfig
+from trainer.runs import Run
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment's folder and what stands in it.
+
+    `out` holds data/, runs/, models/, report.json and report.html.
+    """
+
+    config: ExperimentConfig
+    path: Path
+    out: str
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """Prepare the data, or open what was prepared from the same inputs."""
+        return prepare(self.config.data, self.path, files.join(self.out, "data"))
+
+    @cached_property
+    def evaluation(self) -> Run:
+        """Return the run that is evaluated."""
+        return Run.of(self.out, "evaluation", self.prepared, self.config)
+
+    @cached_property
+    def refit(self) -> Run:
+        """Return the run that is exported after a full refit."""
+        return Run.of(self.out, "refit", self.prepared, self.config)
+
+    @property
+    def models(self) -> str:
+        """Return the folder of the servables."""
+        return files.join(self.out, "models")
+
+    @cached_property
+    def fitted(self) -> "FittedParts":
+        """Fit, or take up, the models that are evaluated."""
+        from trainer.stages import fit_for_evaluation
+
+        return fit_for_evaluation(self)
+
+    def cut(self, log: EventLog) -> int:
+        """Return the time at which the ranking model's examples begin."""
+        share = 1 - self.config.ranking.window
+        return int(np.quantile(log.time, share, method="higher"))
+
+    def is_evaluated(self) -> bool:
+        """Tell whether the report in `out` is that of this evaluation run."""
+        place = files.join(self.out, "report.json")
+        if self.evaluation.metrics is None or not files.exists(place):
+            return False
+        return bool(files.read_json(place)["about"].get("run") == self.evaluation.id)
+
+    def exported_version(self) -> int | None:
+        """Return the newest version if it is of these runs and settings."""
+        from trainer.publish import servables, versions
+
+        names = ("ranking", "recommender", "retrieval")
+        if sorted(servables(self.models)) != sorted(names):
+            return None
+        newest = {versions(self.models, name)[-1] for name in names}
+        if len(newest) != 1:
+            return None
+        version = newest.pop()
+        place = files.join(self.models, "recommender", str(version), "manifest.json")
+        manifest = files.read_json(place)
+        wanted = _plain(as_table(self.config.export))
+        same = manifest["config"]["export"] == wanted
+        return version if same and manifest["runs"] == self.run_ids() else None
+
+    def run_ids(self) -> dict[str, str | None]:
+        """Return the ids of the runs that an export names."""
+        full = self.config.export.refit == "full"
+        return {
+            "evaluation": self.evaluation.id,
+            "refit": self.refit.id if full else None,
+        }
+
+
+@dataclass(frozen=True)
+class FittedParts:
+    """Both models of a run, with what made them."""
+
+    retrieval: Any
+    early: Any
+    ranking: Any
+    calibration: tuple[float, float]
+    facts: Mapping[str, Any]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+
+
+def train(experiment: Experiment) -> None:
+    """Do whatever of the job is not done yet, and say what there is at the end."""
+    started = time.monotonic()
+    evaluate(experiment)
+    version = experiment.exported_version()
+    if version is None:
+        version = export(experiment)
+    models = experiment.models
+    say(f"Report: {files.join(experiment.out, 'report.html')}")
+    say(f"Models: {models}, version {version}")
+    say(f"All done: {time.monotonic() - started:.0f} s. Next: make serve")
+
+
+def evaluate(experiment: Experiment) -> None:
+    """Fit for evaluation and write the report, unless both are there."""
+    if experiment.is_evaluated():
+        say(f"Run {experiment.evaluation.id}: evaluated before, nothing changed.")
+        return
+    from trainer.stages import measure_and_report
+
+    measure_and_report(experiment)
+
+
+def export(experiment: Experiment) -> int:
+    """Refit where the configuration says so, and publish. Out: the version."""
+    from trainer.stages import refit_and_export
+
+    return refit_and_export(experiment)
+
+
+__all__ = ["TEST", "TRAIN", "VALIDATION", "Experiment", "FittedParts", "train"]

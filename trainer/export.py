@@ -1,0 +1,272 @@
+"""Builds the servables of a fitted experiment and publishes them as SavedModels."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import tempfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from data import files
+from data.console import step
+from data.events import EventLog
+from data.prepared import Prepared
+from data.schema import as_table
+from trainer.config import ExperimentConfig, IndexKind
+from trainer.model_card import model_card
+from trainer.models.index.base import Index
+from trainer.models.index.build import build_index
+from trainer.models.index.prior import Prior
+from trainer.models.ranking import RankingModel
+from trainer.models.recommender import RankingGraph, RetrievalGraph
+from trainer.models.retrieval import RetrievalModel
+from trainer.models.state import Catalogue, Limits, UserState
+from trainer.models.text_tower import TextTower
+from trainer.publish import new_version, prune, publish, write_configs
+from trainer.ranking_inputs import RankingInputs
+from trainer.scorers import unit_rows
+from trainer.servables import RankingServable, RecommenderServable, RetrievalServable
+from trainer.warmup import write_warmup
+
+MANIFEST_FORMAT = 1
+PACKAGES = (
+    *("tensorflow", "tf-keras", "tensorflow-recommenders", "tensorflow-text"),
+    *("keras-nlp", "keras", "scann", "numpy"),
+)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What is exported: both models, and the events that serving may know.
+
+    `end_time`: Unix seconds; a request without a time is made then.
+    """
+
+    prepared: Prepared
+    log: EventLog
+    end_time: int
+    retrieval: RetrievalModel
+    ranking: RankingModel
+    calibration: tuple[float, float]
+    text_tower: TextTower | None
+
+
+def export(
+    fitted: Fitted, config: ExperimentConfig, models: str, about: dict[str, Any]
+) -> int:
+    """Publish `retrieval`, `ranking` and `recommender` under one new version.
+
+    In: `models`: the folder of the servables; `about`: what the manifests say beside
+    what is known here (runs, metrics). Out: the version.
+    """
+    version = new_version(models)
+    # Vocabularies are written to files, which the SavedModels then keep as assets.
+    with step("Exporting the servables"), tempfile.TemporaryDirectory() as scratch:
+        builder = _Builder(fitted, config, scratch)
+        savers = {
+            name: builder.saver(name, version, about)
+            for name in ("retrieval", "ranking", "recommender")
+        }
+        publish(models, version, savers)
+        prune(models, config.export.keep_versions)
+        write_configs(models)
+    return version
+
+
+class _Builder:
+    """Makes the parts that servables share, and saves each servable."""
+
+    def __init__(self, fitted: Fitted, config: ExperimentConfig, scratch: str) -> None:
+        self.fitted, self.config = fitted, config
+        prepared, log = fitted.prepared, fitted.log
+        self.vectors = fitted.retrieval.item_vectors(prepared.num_items)
+        self.units = unit_rows(self.vectors)
+        inputs = RankingInputs.of(prepared, log)
+        now = np.int64(fitted.end_time)
+        limits = Limits(
+            history=config.retrieval.history_length,
+            seen=config.export.max_seen,
+            user_state=config.export.user_state,
+        )
+        users = _vocabulary(scratch, "user_ids.txt", prepared.user_ids)
+        items = _vocabulary(scratch, "item_ids.txt", prepared.item_ids)
+        self.users = UserState(prepared, log, limits, users)
+        self.catalogue = Catalogue(prepared, items)
+        self.ranking = RankingGraph(
+            model=fitted.ranking,
+            parts=fitted.ranking.item_parts(prepared.num_items),
+            item_statistics=inputs.items.at(np.arange(prepared.num_items + 1), now),
+            user_statistics=inputs.users.at(np.arange(prepared.num_users + 1), now),
+            calibration=fitted.calibration,
+        )
+        self.prior = popularity_prior(prepared, log)
+
+    def retrieval_graph(self, kind: IndexKind) -> RetrievalGraph:
+        """Build the first stage over an index of a kind."""
+        prepared = self.fitted.prepared
+        return RetrievalGraph(
+            model=self.fitted.retrieval,
+            vectors=self.vectors,
+            index=build_index(kind, self.units, prepared.servable),
+            prior=Prior(self.prior, prepared.servable),
+            users=self.users,
+            servable=prepared.servable,
+            end_time=self.fitted.end_time,
+        )
+
+    def servable(self, name: str) -> Any:
+        """Build a servable."""
+        export, features = self.config.export, self.fitted.prepared.features
+        shared = {"catalogue": self.catalogue, "features": features}
+        if name == "retrieval":
+            graph = self.retrieval_graph(export.retrieval_index)
+            parts = {"items": self.fitted.retrieval.item_tower, "config": export}
+            tower = self.fitted.text_tower
+            return RetrievalServable(
+                retrieval=graph, text_tower=tower, **parts, **shared
+            )
+        graph = self.retrieval_graph(export.recommender_index)
+        parts = {"retrieval": graph, "ranking": self.ranking, **shared}
+        if name == "ranking":
+            return RankingServable(**parts)
+        return RecommenderServable(config=export, **parts)
+
+    def saver(self, name: str, version: int, about: dict[str, Any]) -> Any:
+        """Return a function that saves a servable into a folder."""
+
+        def save(folder: str) -> None:
+            servable = self.servable(name)
+            signatures = servable.signatures()
+            options = tf.saved_model.SaveOptions(
+                namespace_whitelist=["Scann", "TFText"]
+            )
+            tf.saved_model.save(servable, folder, signatures, options)
+            write_warmup(folder, name, _examples(signatures, self.fitted.prepared))
+            index = servable.retrieval.index
+            manifest = self._manifest(name, version, folder, signatures, index, about)
+            files.write_text(files.join(folder, "MODEL_CARD.md"), model_card(manifest))
+            files.write_json(files.join(folder, "manifest.json"), manifest)
+
+        return save
+
+    def _manifest(
+        self,
+        name: str,
+        version: int,
+        folder: str,
+        signatures: dict[str, Any],
+        index: Index,
+        about: dict[str, Any],
+    ) -> dict[str, Any]:
+        prepared, export = self.fitted.prepared, self.config.export
+        return {
+            "format": MANIFEST_FORMAT,
+            "servable": name,
+            "version": version,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(
+                timespec="seconds"
+            ),
+            "data": {
+                "fingerprint": prepared.fingerprint,
+                "counts": prepared.manifest["counts"],
+                "events_known": len(self.fitted.log),
+                "end_time": self.fitted.end_time,
+            },
+            "limits": {
+                "k": export.k,
+                "max_k": export.max_k,
+                "max_history": export.max_history,
+                "max_exclude": export.max_exclude,
+            },
+            "signatures": {s: _describe(f) for s, f in signatures.items()},
+            "index": {"kind": index.kind, "items": int(prepared.servable.sum())},
+            "ops_beyond_stock": ops_beyond_stock(folder),
+            "bytes": _size(folder),
+            "packages": _package_versions(),
+            "config": as_table(self.config),
+            **about,
+        }
+
+
+def popularity_prior(prepared: Prepared, log: EventLog) -> np.ndarray:
+    """Return the share of users who liked each item. Out: float32 (items + 1,)."""
+    counts = log.item_counts(prepared.num_items, positives_only=True)
+    users = max(int((log.user_counts() > 0).sum()), 1)
+    return np.minimum(counts / users, 1.0).astype(np.float32)
+
+
+def ops_beyond_stock(folder: str) -> list[str]:
+    """List the ops of a SavedModel that the stock TF Serving binary does not have.
+
+    TF Serving links TensorFlow's own ops and those of tf.text; what a wheel such as
+    scann registers has a namespace before ">".
+    """
+    proto = saved_model_pb2.SavedModel()
+    with files.open_file(files.join(folder, "saved_model.pb")) as file:
+        proto.ParseFromString(file.read())
+    ops: set[str] = set()
+    for graph in (meta.graph_def for meta in proto.meta_graphs):
+        ops |= {node.op for node in graph.node}
+        for function in graph.library.function:
+            ops |= {node.op for node in function.node_def}
+    return sorted(op for op in ops if ">" in op and not op.startswith("TFText>"))
+
+
+def _vocabulary(folder: str, name: str, ids: np.ndarray) -> str:
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.writelines(f"{value}\n" for value in ids[1:])
+    return path
+
+
+def _describe(function: Any) -> dict[str, Any]:
+    def tensors(specs: dict[str, Any]) -> dict[str, Any]:
+        return {n: [s.dtype.name, s.shape.as_list()] for n, s in sorted(specs.items())}
+
+    inputs = function.structured_input_signature[1]
+    return {"inputs": tensors(inputs), "outputs": tensors(function.structured_outputs)}
+
+
+def _examples(
+    signatures: dict[str, Any], prepared: Prepared
+) -> dict[str, dict[str, tf.Tensor]]:
+    """Make one input of each signature, of ids that exist where ids are asked for."""
+    some = {"user_id": prepared.user_ids[-1], "item_id": prepared.item_ids[-1]}
+    some["text"] = prepared.texts[-1]
+    examples = {}
+    for name, function in signatures.items():
+        specs = function.structured_input_signature[1]
+        examples[name] = {key: _example(key, spec, some) for key, spec in specs.items()}
+    return examples
+
+
+def _example(key: str, spec: tf.TensorSpec, some: dict[str, str]) -> tf.Tensor:
+    shape = [1] * spec.shape.rank
+    if spec.dtype == tf.string:
+        return tf.fill(shape, tf.constant(str(some.get(key, ""))))
+    return tf.fill(shape, tf.constant(10 if key == "k" else 0, spec.dtype))
+
+
+def _package_versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _size(folder: str) -> int:
+    if files.is_remote(folder):
+        return 0
+    return sum(
+        os.path.getsize(os.path.join(parent, name))
+        for parent, _, names in os.walk(folder)
+        for name in names
+    )

@@ -1,0 +1,216 @@
+"""Fits each model on a stretch of the events, with what it needs around it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import tensorflow as tf
+
+from data import files
+from data.events import EventLog
+from data.pipelines import array_batches, plan_windows, sequence_batches
+from data.prepared import Prepared
+from trainer.config import ExperimentConfig
+from trainer.loop import Fit, Schedule, Validate, fit
+from trainer.models.ranking import RankingModel
+from trainer.models.retrieval import RetrievalModel
+from trainer.models.text_presets import preset_files
+from trainer.models.text_tower import TextTower
+from trainer.models.towers import Texts
+from trainer.ranking_examples import Examples
+from trainer.ranking_inputs import RankingInputs, Requests
+from trainer.scorers import RetrievalScorer, TwoStageScorer, first_items
+from trainer.validation import NextEvents, mean_ndcg
+
+CHUNK = 250
+VECTORS = "vectors.npy"
+
+
+@dataclass(frozen=True)
+class Fitter:
+    """Fits models of one configuration on one data set."""
+
+    prepared: Prepared
+    config: ExperimentConfig
+    out: str
+
+    @cached_property
+    def text_tower(self) -> TextTower | None:
+        """Return the text tower with its pretrained weights, if there is text."""
+        has_text = bool(self.prepared.features.text.columns)
+        wanted = self.config.text.preset and has_text
+        return TextTower(self.config.text) if wanted else None
+
+    @cached_property
+    def _text_vectors(self) -> np.ndarray | None:
+        """Encode each distinct text once, ever: the vectors are kept beside the data."""
+        if not self.config.text.preset or not self.prepared.features.text.columns:
+            return None
+        text = self.config.text
+        inputs = (
+            preset_files(text.preset),
+            text.max_tokens,
+            self.prepared.texts.tolist(),
+        )
+        folder = files.join(self.out, "texts", files.fingerprint(*inputs))
+        if not files.exists(folder) and self.text_tower is not None:
+            vectors = self.text_tower.encode(self.prepared.texts)
+            with files.new_folder(folder) as beside:
+                with files.open_file(files.join(beside, VECTORS), "wb") as file:
+                    np.save(file, vectors)
+        with files.open_file(files.join(folder, VECTORS)) as file:
+            return np.load(file)  # type: ignore[no-any-return]
+
+    def _texts(self) -> Texts | None:
+        """Return texts for one model; one that is fine-tuned gets a tower of its own."""
+        if self.config.text.trainable_layers == 0 or self.text_tower is None:
+            vectors = self._text_vectors
+            return None if vectors is None else Texts(vectors=vectors)
+        tower = TextTower(self.config.text)
+        return Texts(tower=tower, tokens=tower.token_table(self.prepared.texts))
+
+    def retrieval(
+        self,
+        log: EventLog,
+        stage: dict[str, str],
+        title: str,
+        *,
+        epochs: int | None = None,
+    ) -> tuple[RetrievalModel, Fit]:
+        """Fit the retrieval model on a log.
+
+        In: `epochs`: how many; None asks validation when to stop.
+        """
+        config, train = self.config.retrieval, self.config.train
+        tf.keras.utils.set_random_seed(train.seed)
+        model = RetrievalModel(
+            prepared=self.prepared,
+            log=log,
+            texts=self._texts(),
+            config=config,
+            train=train,
+        )
+        batches = sequence_batches(
+            log,
+            plan_windows(log, config.history_length),
+            max_length=config.history_length,
+            batch_size=config.batch_size,
+            seed=train.seed,
+        )
+        validate = None if epochs else self._next_event_ndcg(model, log)
+        schedule = Schedule(
+            epochs=epochs or config.epochs,
+            patience=config.patience,
+            learning_rate=config.learning_rate,
+            text_learning_rate=self.config.text.learning_rate,
+            validate=validate,
+        )
+        return model, fit(model, batches, schedule, title=title, **stage)
+
+    def _next_events(self, log: EventLog) -> NextEvents:
+        known = log.item_counts(self.prepared.num_items) > 0
+        train = self.config.train
+        return NextEvents(self.prepared, known, train.validation_events, train.seed)
+
+    def _next_event_ndcg(self, model: RetrievalModel, log: EventLog) -> Validate:
+        asked = self._next_events(log)
+        events = self.prepared.events
+
+        def validate() -> float:
+            scorer = RetrievalScorer(model, self.prepared, events)
+            ranks = []
+            for rows in _chunks(len(asked)):
+                requests = _requests(asked, rows, scorer.length)
+                scores = asked.mask(scorer.scores(requests), rows)
+                ranks.append(asked.ranks(scores, rows))
+            return mean_ndcg(np.concatenate(ranks)) if ranks else 0.0
+
+        return validate
+
+    def ranking(
+        self,
+        log: EventLog,
+        examples: Examples,
+        stage: dict[str, str],
+        title: str,
+        *,
+        retrieval: RetrievalScorer | None = None,
+        epochs: int | None = None,
+    ) -> tuple[RankingModel, Fit]:
+        """Fit the ranking model on examples.
+
+        In: `retrieval`: whose first answers are put in order in validation; `epochs`
+        as for `retrieval`.
+        """
+        config, train = self.config.ranking, self.config.train
+        tf.keras.utils.set_random_seed(train.seed + 1)
+        model = RankingModel(
+            prepared=self.prepared,
+            log=log,
+            texts=self._texts(),
+            config=config,
+            train=train,
+        )
+        batches = array_batches(
+            examples.columns, batch_size=config.batch_size, seed=train.seed
+        )
+        validate = None
+        if epochs is None and retrieval is not None:
+            validate = self._reranked_ndcg(model, retrieval, log)
+        schedule = Schedule(
+            epochs=epochs or config.epochs,
+            patience=config.patience,
+            learning_rate=config.learning_rate,
+            text_learning_rate=self.config.text.learning_rate,
+            validate=validate,
+        )
+        return model, fit(model, batches, schedule, title=title, **stage)
+
+    def _reranked_ndcg(
+        self, model: RankingModel, retrieval: RetrievalScorer, log: EventLog
+    ) -> Validate:
+        asked = self._next_events(log)
+        inputs = RankingInputs.of(self.prepared, self.prepared.events)
+        asked_chunks = []
+        for rows in _chunks(len(asked)):
+            requests = _requests(asked, rows, retrieval.length)
+            scores = retrieval.scores(requests)
+            item = first_items(asked.mask(scores, rows), self.config.ranking.candidates)
+            score = np.take_along_axis(scores, item, axis=1)
+            columns = inputs.columns(requests, item)
+            there = np.isfinite(score)
+            columns |= {"item": item, "retrieval_score": np.where(there, score, 0)}
+            columns |= asked.context(rows)
+            asked_chunks.append((rows, item, there, columns))
+
+        def validate() -> float:
+            parts = tf.constant(model.item_parts(self.prepared.num_items))
+            ranks = []
+            for rows, item, there, columns in asked_chunks:
+                tensors = {name: tf.constant(v) for name, v in columns.items()}
+                outputs = model.rank_rows(tensors, parts)
+                order = np.where(there, outputs[self.config.ranking.order_by], -np.inf)
+                own = np.where(item == asked.items[rows][:, None], order, -np.inf).max(
+                    1
+                )
+                rank = (order >= own[:, None]).sum(axis=1)
+                ranks.append(np.where(np.isfinite(own), rank, self.prepared.num_items))
+            return mean_ndcg(np.concatenate(ranks)) if ranks else 0.0
+
+        return validate
+
+    def two_stages(
+        self, retrieval: RetrievalScorer, model: RankingModel, log: EventLog
+    ) -> TwoStageScorer:
+        """Put both stages together."""
+        return TwoStageScorer(retrieval, model, self.prepared, log)
+
+
+def _chunks(number: int) -> list[np.ndarray]:
+    return [np.arange(i, min(i + CHUNK, number)) for i in range(0, number, CHUNK)]
+
+
+def _requests(asked: NextEvents, rows: np.ndarray, length: int) -> Requests:
+    return Requests.of(
+        asked.log, asked.users[rows], asked.counts[rows], asked.times[rows], length
+    )

@@ -1,0 +1,214 @@
+"""Fits a model: epochs, checkpoints, resuming, early stopping, progress.
+
+All randomness comes from (seed, step) and (seed, epoch), so a run that was
+interrupted ends with the weights of one that was not.
+"""
+
+import contextlib
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from data import files
+from data.console import Advance, progress
+from data.pipelines import EpochBatches
+from trainer.errors import TrainingError
+from trainer.models.base import CountedModel
+
+Validate = Callable[[], float]
+
+
+@dataclass
+class Fit:
+    """How a fit went: `best_epoch` counts from 1; the curve has a row an epoch."""
+
+    monitor: str
+    best_epoch: int = 0
+    best: float = -math.inf
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long a fit lasts. Without `validate` the last epoch is the best."""
+
+    epochs: int
+    patience: int
+    learning_rate: float
+    text_learning_rate: float = 0.0
+    monitor: str = "val_ndcg@10"
+    validate: Validate | None = None
+
+
+def fit(
+    model: CountedModel,
+    batches: EpochBatches,
+    schedule: Schedule,
+    *,
+    folder: str,
+    logs: str,
+    title: str,
+) -> Fit:
+    """Fit a model, or take the weights of the same fit that has ended before.
+
+    In: `folder`: holds this fit's checkpoints; what is there decides where to go on. `logs`: where TensorBoard's files go.
+    Out: the curve; the model has the weights of the best epoch.
+    Raises: KeyboardInterrupt after a checkpoint; TrainingError when the loss is no
+    number.
+    """
+    _build(model, batches)
+    model.compile(optimizer=tf.keras.optimizers.Adam(schedule.learning_rate))
+    if model.text_tower is not None:
+        model.text_optimizer = tf.keras.optimizers.Adam(schedule.text_learning_rate)
+        model.text_optimizer.build(model.text_tower.trainable_variables)
+    model.optimizer.build(model.own_variables())
+    keeper = _Keeper(model, folder)
+    done = keeper.ended(schedule)
+    if done:
+        return done
+    result, epoch, batch = keeper.resume(schedule)
+    total = schedule.epochs * batches.num_batches
+    writer = tf.summary.create_file_writer(logs)
+    with progress(title, total) as advance, _stop_on_signal() as stopped:
+        advance(epoch * batches.num_batches + batch)
+        while epoch < schedule.epochs and not _out_of_patience(result, schedule):
+            watch = _Watch(advance, stopped, batch, result)
+            dataset = batches.epoch(epoch).skip(batch)
+            model.fit(dataset, epochs=1, verbose=0, callbacks=[watch])
+            if stopped.is_set() and watch.batch < batches.num_batches:
+                keeper.save(epoch, watch.batch, result)
+                raise KeyboardInterrupt(f"stopped; the checkpoint is in {folder}")
+            epoch, batch = epoch + 1, 0
+            _add_row(result, epoch, watch.loss, schedule)
+            _write_summary(writer, result)
+            if result.best_epoch == epoch:
+                keeper.save_best()
+            keeper.save(epoch, 0, result)
+    keeper.end(result)
+    return result
+
+
+def _build(model: CountedModel, batches: EpochBatches) -> None:
+    """Create all weights now, so that a checkpoint finds them in their places."""
+    model.compute_loss(batches.gather(tf.constant([0], tf.int64)), training=False)
+
+
+def _add_row(result: Fit, epoch: int, loss: float, schedule: Schedule) -> None:
+    row = {"epoch": epoch, "loss": loss}
+    value = float(epoch)
+    if schedule.validate is not None:
+        value = row[schedule.monitor] = schedule.validate()
+    result.curve.append(row)
+    if value > result.best:
+        result.best, result.best_epoch = value, epoch
+
+
+def _write_summary(writer: Any, result: Fit) -> None:
+    row = dict(result.curve[-1])
+    step = int(row.pop("epoch"))
+    with writer.as_default():
+        for name, value in row.items():
+            tf.summary.scalar(name, value, step=step)
+
+
+def _out_of_patience(result: Fit, schedule: Schedule) -> bool:
+    if schedule.validate is None or not result.curve:
+        return False
+    return len(result.curve) - result.best_epoch >= schedule.patience
+
+
+class _Keeper:
+    """Keeps the newest state, the best weights and, at the end, the result."""
+
+    def __init__(self, model: CountedModel, folder: str) -> None:
+        self.folder = folder
+        self.state_path = files.join(folder, "state.json")
+        self.weights = tf.train.Checkpoint(model=model)
+        self.newest = tf.train.CheckpointManager(
+            tf.train.Checkpoint(
+                model=model, optimizer=model.optimizer, text=model.text_optimizer
+            )
+            if model.text_optimizer is not None
+            else tf.train.Checkpoint(model=model, optimizer=model.optimizer),
+            files.join(folder, "newest"),
+            max_to_keep=1,
+        )
+        self.best_path = files.join(folder, "best", "weights")
+
+    def ended(self, schedule: Schedule) -> Fit | None:
+        if not files.exists(self.state_path):
+            return None
+        state = files.read_json(self.state_path)
+        if not state["ended"]:
+            return None
+        self._restore_best()
+        return Fit(**state["fit"])
+
+    def resume(self, schedule: Schedule) -> tuple[Fit, int, int]:
+        if not files.exists(self.state_path):
+            return Fit(monitor=schedule.monitor), 0, 0
+        state = files.read_json(self.state_path)
+        # Optimizer slots appear at the first step and are filled in then.
+        self.newest.checkpoint.restore(state["checkpoint"])
+        return Fit(**state["fit"]), state["epoch"], state["batch"]
+
+    def save(self, epoch: int, batch: int, result: Fit, ended: bool = False) -> None:
+        path = self.newest.save()
+        state = {"epoch": epoch, "batch": batch, "ended": ended, "checkpoint": path}
+        files.write_json(self.state_path, {**state, "fit": asdict(result)})
+
+    def save_best(self) -> None:
+        self.weights.write(self.best_path)
+
+    def end(self, result: Fit) -> None:
+        self._restore_best()
+        self.save(len(result.curve), 0, result, ended=True)
+
+    def _restore_best(self) -> None:
+        self.weights.read(self.best_path).expect_partial()
+
+
+class _Watch(tf.keras.callbacks.Callback):
+    """Moves the bar on, stops between batches, notices a loss that is no number."""
+
+    def __init__(
+        self, advance: Advance, stopped: threading.Event, batch: int, result: Fit
+    ) -> None:
+        super().__init__()
+        self.advance, self.stopped, self.batch = advance, stopped, batch
+        self.epoch, self.loss = len(result.curve) + 1, math.nan
+        row = result.curve[-1] if result.curve else {}
+        self.note = " ".join(f"{k} {v:.4f}" for k, v in row.items() if k != "epoch")
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.batch, self.loss = self.batch + 1, float(logs["loss"])
+        if not math.isfinite(self.loss):
+            raise TrainingError(
+                f"the loss is {self.loss} in epoch {self.epoch}, batch {self.batch}. "
+                "The checkpoint before it is kept. Try a smaller learning_rate, or a "
+                "smaller [train] clip_norm."
+            )
+        self.advance(1, f"epoch {self.epoch} {self.note}")
+        if self.stopped.is_set():
+            self.model.stop_training = True
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """Let Ctrl-C and SIGTERM end the current batch instead of tearing it."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {s: signal.signal(s, lambda *_: stopped.set()) for s in signals}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

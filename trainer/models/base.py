@@ -1,0 +1,60 @@
+"""What both models share: one training step, counted, clipped and averaged."""
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from trainer.models.seeded import Step
+from trainer.models.text_tower import TextTower
+
+
+class CountedModel(tfrs.Model):
+    """A TFRS model whose curves are means over an epoch.
+
+    TFRS reports the loss of the last batch; curves and early stopping need the mean.
+    """
+
+    def __init__(self, step: Step, clip_norm: float) -> None:
+        super().__init__()
+        self.step, self.clip_norm = step, clip_norm
+        self.text_optimizer: tf.keras.optimizers.Optimizer | None = None
+        self.mean_loss = tf.keras.metrics.Mean(name="loss")
+
+    text_tower: TextTower | None = None
+
+    @property
+    def metrics(self) -> list[tf.keras.metrics.Metric]:
+        """Return the metrics that Keras resets at the start of an epoch."""
+        return [self.mean_loss]
+
+    def train_step(self, inputs: Any) -> dict[str, tf.Tensor]:
+        """Take one step on a batch; returns the mean loss of the epoch so far."""
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(inputs, training=True)
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            scaled = loss / replicas
+        variables = self.trainable_variables
+        gradients = tape.gradient(scaled, variables)
+        gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
+        self._apply(list(zip(gradients, variables, strict=True)))
+        self.step.value.assign_add(1)
+        self.mean_loss.update_state(loss)
+        return {"loss": self.mean_loss.result()}
+
+    def own_variables(self) -> list[tf.Variable]:
+        """Return the trained variables but those of a pretrained text tower."""
+        text = self._text_variables()
+        return [v for v in self.trainable_variables if v.ref() not in text]
+
+    def _text_variables(self) -> set[Any]:
+        tower = self.text_tower
+        return {v.ref() for v in tower.trainable_variables} if tower else set()
+
+    def _apply(self, pairs: list[tuple[Any, tf.Variable]]) -> None:
+        """Give a pretrained text tower its own, smaller steps."""
+        text = self._text_variables()
+        self.optimizer.apply_gradients([p for p in pairs if p[1].ref() not in text])
+        if text and self.text_optimizer is not None:
+            tuned = [p for p in pairs if p[1].ref() in text]
+            self.text_optimizer.apply_gradients(tuned)

@@ -1,0 +1,1 @@
+"""Indexes over the items' vectors, one interface, several kinds."""

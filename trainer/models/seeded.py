@@ -1,0 +1,36 @@
+"""Randomness that depends on (seed, step) alone, so that a resumed run is the same.
+
+A stateful generator would stand elsewhere after a restart; here the draws of step n
+are the same whenever step n is taken.
+"""
+
+import zlib
+
+import tensorflow as tf
+
+
+class Step(tf.Module):
+    """Counts training steps; every random draw of a model takes its seed from it."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(name="step")
+        self.seed = seed
+        self.value = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+
+    def draw_seed(self, name: str) -> tf.Tensor:
+        """Return the seed of a draw at this step. Out: int64 (2,)."""
+        salt = zlib.crc32(f"{self.seed}/{name}".encode())
+        return tf.stack([tf.constant(salt, tf.int64), self.value.read_value()])
+
+    def dropout(self, x: tf.Tensor, rate: float, name: str) -> tf.Tensor:
+        """Set a share of the values to 0 and scale up the rest."""
+        if rate == 0:
+            return x
+        return tf.nn.experimental.stateless_dropout(x, rate, self.draw_seed(name))
+
+    def drop_ids(self, slots: tf.Tensor, rate: float, name: str) -> tf.Tensor:
+        """Replace a share of the ids by 0, the unknown id. In, out: int32 (...)."""
+        if rate == 0:
+            return slots
+        draw = tf.random.stateless_uniform(tf.shape(slots), self.draw_seed(name))
+        return tf.where(draw < rate, 0, slots)

@@ -1,0 +1,200 @@
+"""The two towers: items from ids and content, queries from users and histories."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from data.features import FeatureSet, request_time_features
+from trainer.config import RetrievalConfig
+from trainer.models.embeddings import FeatureEmbedding, IdSlots
+from trainer.models.seeded import Step
+from trainer.models.sequence_encoder import SequenceEncoder
+from trainer.models.text_tower import TextTower
+
+
+class Texts(tf.Module):
+    """The text vector of each item: a table, or the text tower at work.
+
+    A frozen tower has encoded every text before; one that is fine-tuned encodes the
+    tokens of the items of a batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        vectors: np.ndarray | None = None,
+        tower: TextTower | None = None,
+        tokens: np.ndarray | None = None,
+    ) -> None:
+        super().__init__(name="texts")
+        self.tower = tower if tokens is not None else None
+        table = vectors if tokens is None else tokens
+        self.table = tf.Variable(table, trainable=False, name="texts")
+        self.dim = int(tower.dim if tokens is not None else vectors.shape[1])
+
+    def __call__(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Return vectors of distinct rows. In: int32 (n,). Out: float32 (n, dim)."""
+        values = tf.gather(self.table, rows)
+        return values if self.tower is None else self.tower(values, training=training)
+
+
+class CodeTable(tf.Module):
+    """The codes of a table's features as variables, gathered by row."""
+
+    def __init__(self, codes: Mapping[str, np.ndarray], *, name: str) -> None:
+        super().__init__(name=name)
+        self.codes = {
+            key: tf.Variable(values, trainable=False, name=key)
+            for key, values in codes.items()
+        }
+
+    def __call__(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the codes of rows. In: int32 (...)."""
+        return {key: tf.gather(table, rows) for key, table in self.codes.items()}
+
+
+class ContentTower(tf.keras.layers.Layer):
+    """A vector from an item's features and text alone."""
+
+    def __init__(self, features: FeatureSet, dim: int, *, name: str) -> None:
+        super().__init__(name=name)
+        self.features = FeatureEmbedding(features.items, name="item_features")
+        self.hidden = tf.keras.layers.Dense(2 * dim, activation="gelu", name="hidden")
+        self.out = tf.keras.layers.Dense(dim, name="out")
+
+    def call(self, codes: Mapping[str, tf.Tensor], text: tf.Tensor | None) -> tf.Tensor:
+        """In: codes (n, ...), text float32 (n, t) or None. Out: float32 (n, dim)."""
+        parts = [self.features(codes)] if self.features.features else []
+        # A text vector has length 1, so its values are small beside the embeddings.
+        parts += [] if text is None else [text * float(text.shape[-1]) ** 0.5]
+        return self.out(self.hidden(tf.concat(parts, axis=-1)))
+
+
+class ItemTower(tf.keras.layers.Layer):
+    """The candidate tower: id embedding and content vector, added.
+
+    Ids are dropped at random in training, and those without events share one
+    embedding, so that content alone carries a new item.
+    Source: Volkovs et al. 2017, DropoutNet.
+    """
+
+    def __init__(
+        self,
+        *,
+        features: FeatureSet,
+        slots: IdSlots,
+        codes: CodeTable,
+        texts: Texts | None,
+        config: RetrievalConfig,
+        step: Step,
+    ) -> None:
+        super().__init__(name="item_tower")
+        self.slots, self.codes, self.texts, self.step = slots, codes, texts, step
+        self.rate = config.item_id_dropout
+        # Held by a layer, so that Keras trains it.
+        self.text_tower = None if texts is None else texts.tower
+        self.has_content = bool(features.items) or texts is not None
+        self.ids = tf.keras.layers.Embedding(
+            slots.num_slots, config.dim, name="item_id"
+        )
+        if self.has_content:
+            self.content = ContentTower(features, config.dim, name="content")
+
+    def call(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Encode distinct items. In: int32 (n,), rows. Out: float32 (n, dim)."""
+        slots = self.slots(rows)
+        if training:
+            slots = self.step.drop_ids(slots, self.rate, self.name)
+        vectors = self.ids(slots)
+        if not self.has_content:
+            return vectors
+        text = None if self.texts is None else self.texts(rows, training=training)
+        return vectors + self.content(self.codes(rows), text)
+
+    def unseen(
+        self, codes: Mapping[str, tf.Tensor], text: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Encode items that are in no table, from codes and text. Out: (n, dim)."""
+        some = next(iter([*codes.values(), *([] if text is None else [text])]))
+        vectors = self.ids(tf.zeros([tf.shape(some)[0]], tf.int32))
+        return vectors + self.content(codes, text) if self.has_content else vectors
+
+
+class QueryTower(tf.keras.layers.Layer):
+    """The query tower: history, user and time of the request to one vector."""
+
+    def __init__(
+        self,
+        *,
+        features: FeatureSet,
+        slots: IdSlots,
+        codes: CodeTable,
+        config: RetrievalConfig,
+        step: Step,
+    ) -> None:
+        super().__init__(name="query_tower")
+        self.config, self.slots, self.codes, self.step = config, slots, codes, step
+        self.encoder = SequenceEncoder(
+            dim=config.dim,
+            blocks=config.blocks,
+            heads=config.heads,
+            length=config.history_length,
+            rate=config.dropout,
+            step=step,
+        )
+        self.features = FeatureEmbedding(features.users, name="user_features")
+        if config.use_user_id:
+            self.ids = tf.keras.layers.Embedding(
+                slots.num_slots, config.dim // 2, name="user_id"
+            )
+        self.hidden = tf.keras.layers.Dense(2 * config.dim, "gelu", name="hidden")
+        # Starts at zero: the history alone decides until the rest has proved itself.
+        self.out = tf.keras.layers.Dense(
+            config.dim, kernel_initializer="zeros", name="out"
+        )
+
+    def user(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Encode users. In: int32 (b,). Out: float32 (b, width)."""
+        parts = [self.features(self.codes(rows))] if self.features.features else []
+        if self.config.use_user_id:
+            slots = self.slots(rows)
+            if training:
+                rate = self.config.user_id_dropout
+                slots = self.step.drop_ids(slots, rate, "user_id")
+            parts.append(self.ids(slots))
+        if not parts:
+            return tf.zeros([tf.shape(rows)[0], 0])
+        return tf.concat(parts, axis=-1)
+
+    def combine(
+        self, state: tf.Tensor, user: tf.Tensor, time: tf.Tensor, last_time: tf.Tensor
+    ) -> tf.Tensor:
+        """Add what user and time say to the state of the history.
+
+        In: `state` float32 (n, dim), `user` float32 (n, width), `time`, `last_time`
+        int64 (n,), Unix seconds. Out: float32 (n, dim).
+        """
+        parts = [state, tf.cast(user, state.dtype)]
+        if self.config.use_time:
+            when = request_time_features(tf, time, last_time)
+            parts.append(tf.cast(when, state.dtype))
+        return state + self.out(self.hidden(tf.concat(parts, axis=-1)))
+
+    def call(
+        self,
+        user: tf.Tensor,
+        history: tf.Tensor,
+        count: tf.Tensor,
+        time: tf.Tensor,
+        last_time: tf.Tensor,
+    ) -> tf.Tensor:
+        """Encode one request each.
+
+        In: `user` int32 (b,); `history` float32 (b, length, dim), item vectors,
+        oldest first, padding at the end; `count` int32 (b,), how many are there;
+        `time`, `last_time` int64 (b,). Out: float32 (b, dim).
+        """
+        states = self.encoder(history)
+        state = tf.gather(states, count, axis=1, batch_dims=1)
+        return self.combine(state, self.user(user), time, last_time)

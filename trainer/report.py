@@ -1,0 +1,193 @@
+"""The quality report: one page for people, one JSON file for machines."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from rich.markup import escape
+from rich.table import Table
+
+from data import files
+from data.console import OUTPUT, say
+from trainer import plots
+from trainer.evaluation import (
+    Comparison,
+    Evaluation,
+    long_k,
+    protocol,
+    short_k,
+    title,
+)
+from trainer.tables import accuracy_table, beyond_table, bracketed
+
+LEAD_MODEL, LEAD_BASELINE = "retrieval", "popularity"
+HISTORY_SHOWN, NEXT_SHOWN = 5, 10
+TEMPLATE = "report.html.jinja"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleUser:
+    """One user's recommendations beside what the user chose next.
+
+    `history`: titles, oldest first; the last five are shown. `recommended`: titles
+    with scores, best first. `next`: titles of what came after the request.
+    """
+
+    user: str
+    history: Sequence[str]
+    recommended: Sequence[tuple[str, float]]
+    next: Sequence[str]
+
+
+def write_report(
+    folder: str,
+    evaluation: Evaluation,
+    *,
+    curves: Mapping[str, Sequence[Mapping[str, float]]],
+    examples: Sequence[ExampleUser],
+    about: Mapping[str, Any],
+) -> None:
+    """Write `report.json` and `report.html`, which needs no other file and no script.
+
+    In: `curves`: by model, rows with "epoch", "loss" and "val_..."; `about`: facts
+    on the data set, the configuration and the versions, each a value or a mapping
+    of values, which becomes a section of its own.
+    """
+    found = evaluation.to_json()
+    found["headline"] = [one.sentence for one in _ordered(evaluation)]
+    found["curves"] = {name: [dict(row) for row in c] for name, c in curves.items()}
+    found["examples"] = [asdict(example) for example in examples]
+    found["about"] = dict(about)
+    files.write_json(files.join(folder, "report.json"), found)
+    page = _page(evaluation, curves, examples, about)
+    files.write_text(files.join(folder, "report.html"), page)
+
+
+def print_table(evaluation: Evaluation) -> None:
+    """Print the main metrics and who wins, in at most 100 columns."""
+    k, wide = short_k(evaluation.ks), long_k(evaluation.ks)
+    shown = [f"ndcg@{k}", f"hit_rate@{k}", f"recall@{wide}"]
+    c = evaluation.counts
+    heading = (
+        f"{evaluation.part}: {c['queries']:,} queries, {c['servable']:,} items, "
+        "mean [95 % interval]"
+    )
+    table = Table(title=heading, title_justify="left")
+    table.add_column("model", overflow="fold", max_width=16)
+    for name in [*shown, f"coverage@{k}"]:
+        table.add_column(title(name), justify="right", no_wrap=True)
+    for name, model in evaluation.models.items():
+        cells = [escape(bracketed(model.intervals[metric])) for metric in shown]
+        coverage = f"{model.totals[f'coverage@{k}']:.1%}"
+        mark = "" if name in evaluation.baselines else "bold"
+        table.add_row(name, *cells, coverage, style=mark)
+    OUTPUT.print(table, soft_wrap=False)
+    for found in _ordered(evaluation):
+        say(found.sentence)
+    for name, reason in evaluation.skipped.items():
+        say(f"{name} was left out: {reason}")
+
+
+def _ordered(found: Evaluation) -> list[Comparison]:
+    """Return the comparisons, the one that the headline is about first."""
+
+    def place(one: Comparison) -> tuple[bool, bool, bool]:
+        return (
+            one.metric != found.main_metric,
+            one.model != LEAD_MODEL,
+            one.baseline != LEAD_BASELINE,
+        )
+
+    return sorted(found.comparisons, key=place)
+
+
+def _page(
+    found: Evaluation,
+    curves: Mapping[str, Sequence[Mapping[str, float]]],
+    examples: Sequence[ExampleUser],
+    about: Mapping[str, Any],
+) -> str:
+    loader = jinja2.FileSystemLoader(os.path.dirname(os.path.abspath(__file__)))
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    k, wide = short_k(found.ks), long_k(found.ks)
+    comparisons = _ordered(found)
+    best = found.best(tuple(found.models))
+    return environment.get_template(TEMPLATE).render(
+        found=found,
+        k=k,
+        best=best,
+        comparisons=comparisons,
+        behind=[c for c in comparisons if c.difference.sign < 0],
+        title=title,
+        bracketed=bracketed,
+        tables={n: accuracy_table(found, n) for n in dict.fromkeys([k, wide])},
+        others={n: accuracy_table(found, n) for n in found.ks if n not in (k, wide)},
+        beyond={n: beyond_table(found, n) for n in found.ks},
+        shares=found.popularity_shares(),
+        figures=_figures(found, comparisons, curves),
+        examples=[_shown(example) for example in examples],
+        facts={n: v for n, v in about.items() if not isinstance(v, Mapping)},
+        sections={n: v for n, v in about.items() if isinstance(v, Mapping)},
+        protocol=protocol(found),
+    )
+
+
+def _shown(example: ExampleUser) -> dict[str, Any]:
+    """Mark the hits, and put those first among what came next."""
+    titles = {title for title, _ in example.recommended}
+    hits = [title for title in example.next if title in titles]
+    missed = [title for title in example.next if title not in titles]
+    ordered = hits + missed
+    return {
+        "user": example.user,
+        "history": list(example.history)[-HISTORY_SHOWN:],
+        "recommended": [(t, f"{s:.4g}", t in hits) for t, s in example.recommended],
+        "next": [(t, t in titles) for t in ordered[:NEXT_SHOWN]],
+        "num_more": max(len(ordered) - NEXT_SHOWN, 0),
+        "num_hits": len(hits),
+    }
+
+
+def _figures(
+    found: Evaluation,
+    comparisons: Sequence[Comparison],
+    curves: Mapping[str, Sequence[Mapping[str, float]]],
+) -> dict[str, dict[str, Markup]]:
+    exposure = {n: m.exposure[found.servable] for n, m in found.models.items()}
+    metrics = (found.main_metric, f"recall@{long_k(found.ks)}")
+    drawn = {
+        "means": {
+            title(metric): plots.interval_plot(
+                [(name, m.intervals[metric]) for name, m in found.models.items()],
+                name=f"means{place}",
+            )
+            for place, metric in enumerate(metrics)
+        },
+        "differences": {
+            title(metric): plots.interval_plot(
+                [
+                    (f"{c.model} minus {c.baseline}", c.difference)
+                    for c in comparisons
+                    if c.metric == metric
+                ],
+                difference=True,
+                name=f"difference{place}",
+            )
+            for place, metric in enumerate(dict.fromkeys(c.metric for c in comparisons))
+        },
+        "curves": {
+            name: plots.learning_curves(rows, name=f"curve{place}")
+            for place, (name, rows) in enumerate(curves.items())
+            if rows
+        },
+        "lorenz": {"exposure": plots.lorenz_curves(exposure, name="lorenz")},
+    }
+    return {
+        group: {name: Markup(svg) for name, svg in svgs.items()}
+        for group, svgs in drawn.items()
+    }

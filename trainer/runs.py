@@ -1,0 +1,68 @@
+"""Runs: a folder each, named by what went into it, with what came out."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import tomlkit
+
+from data import files
+from data.prepared import Prepared
+from data.schema import as_table
+from trainer.config import ExperimentConfig
+from trainer.models.text_presets import preset_files
+
+TRAIN_VERSION = 1  # Raised when the same inputs would give other models.
+METRICS = "metrics.json"
+Kind = Literal["evaluation", "refit"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fit of both models. The same inputs name the same run."""
+
+    folder: str
+    id: str
+
+    @classmethod
+    def of(
+        cls, out: str, kind: Kind, prepared: Prepared, config: ExperimentConfig
+    ) -> "Run":
+        """Name the run of a data set and a configuration."""
+        tables = config.model_tables()
+        if kind == "evaluation":
+            tables["evaluation"] = as_table(config.evaluation)
+        weights = preset_files(config.text.preset)
+        inputs = (TRAIN_VERSION, kind, prepared.fingerprint, tables, weights)
+        name = f"{kind}-{files.fingerprint(*inputs)[:10]}"
+        return cls(folder=files.join(out, "runs", name), id=name)
+
+    def start(self, config: ExperimentConfig) -> None:
+        """Create the folder with the configuration as used."""
+        files.make_folder(self.folder)
+        text = tomlkit.dumps(_plain(as_table(config)))
+        files.write_text(files.join(self.folder, "config.toml"), text)
+
+    def stage(self, name: str) -> dict[str, str]:
+        """Return where a stage keeps its checkpoints and its TensorBoard files."""
+        return {
+            "folder": files.join(self.folder, "checkpoints", name),
+            "logs": files.join(self.folder, "tensorboard", name),
+        }
+
+    @property
+    def metrics(self) -> dict[str, Any] | None:
+        """Return what the run measured; None while it has not ended."""
+        place = files.join(self.folder, METRICS)
+        return files.read_json(place) if files.exists(place) else None
+
+    def end(self, metrics: dict[str, Any]) -> None:
+        """Write what was measured; from now on the run has ended."""
+        files.write_json(files.join(self.folder, METRICS), metrics)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if v is not None}
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return value

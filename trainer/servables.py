@@ -1,0 +1,333 @@
+"""The servables and their signatures: strings in, strings and scores out.
+
+Every input has the batch dimension. "" is padding wherever it stands. Unknown users
+and items are no error.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from data.features import FeatureSet, resources_of
+from trainer.config import ExportConfig
+from trainer.models.index.base import PADDING_SCORE
+from trainer.models.recommender import RankingGraph, Request, RetrievalGraph, two_stages
+from trainer.models.state import Catalogue
+from trainer.models.text_tower import TextTower
+from trainer.models.towers import ItemTower
+
+Signatures = dict[str, Callable[..., dict[str, tf.Tensor]]]
+Answer = tuple[tf.Tensor, tf.Tensor]
+
+
+def _ids(name: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None], tf.string, name)
+
+
+def _lists(name: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None, None], tf.string, name)
+
+
+def _numbers(name: str, dtype: Any) -> tf.TensorSpec:
+    return tf.TensorSpec([None], dtype, name)
+
+
+class ListServable(tf.Module):
+    """Signatures that answer with lists of items; `_answer` says how they are made."""
+
+    def __init__(
+        self,
+        *,
+        retrieval: RetrievalGraph,
+        catalogue: Catalogue,
+        features: FeatureSet,
+        config: ExportConfig,
+    ) -> None:
+        super().__init__()
+        self.retrieval, self.catalogue, self.config = retrieval, catalogue, config
+        self.context = {f.name: f for f in features.context}
+        self._encode_context = {n: f.in_graph(tf) for n, f in self.context.items()}
+        self._context_tables = _resources(self._encode_context)
+
+    def _answer(
+        self,
+        request: Request,
+        k: tf.Tensor,
+        context: Mapping[str, tf.Tensor],
+        boost: tf.Tensor | None = None,
+    ) -> Answer:
+        raise NotImplementedError  # abstract
+
+    def signatures(self) -> Signatures:
+        """Return the concrete functions by signature name."""
+        context = [f.graph_input(tf) for f in self.context.values()]
+        history = [_ids("user_id"), _lists("history"), _lists("exclude")]
+        history.append(_numbers("k", tf.int32))
+        lists = [_lists("boost"), _lists("bury")]
+        time = _numbers("time", tf.int64)
+        return {
+            "serving_default": _function(self._default, [_ids("user_id")]),
+            "with_history": _function(self._with_history, history),
+            "with_context": _function(
+                self._with_context, [*history, time, *lists, *context]
+            ),
+            "similar_items": _function(self._similar_items, [_ids("item_id")]),
+        }
+
+    def _default(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        request = self.retrieval.request(self.retrieval.users.lookup(user_id))
+        answer = self._answer(
+            request, tf.constant(self.config.k), self._no_context(user_id)
+        )
+        return self._named(answer)
+
+    def _with_history(
+        self, user_id: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, k: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        same_batch(user_id, history=history, exclude=exclude, k=k)
+        width = self._check_k(k)
+        request = self.retrieval.request(
+            self.retrieval.users.lookup(user_id),
+            self.catalogue.lookup(history),
+            self.catalogue.lookup(exclude),
+        )
+        answer = self._answer(request, width, self._no_context(user_id))
+        return self._named(answer, k)
+
+    def _with_context(
+        self,
+        user_id: tf.Tensor,
+        history: tf.Tensor,
+        exclude: tf.Tensor,
+        k: tf.Tensor,
+        time: tf.Tensor,
+        boost: tf.Tensor,
+        bury: tf.Tensor,
+        **context: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        lists = {"history": history, "exclude": exclude, "boost": boost, "bury": bury}
+        same_batch(user_id, k=k, time=time, **lists, **context)
+        width = self._check_k(k)
+        rows = {name: self.catalogue.lookup(values) for name, values in lists.items()}
+        request = self.retrieval.request(
+            self.retrieval.users.lookup(user_id),
+            rows["history"],
+            tf.concat([rows["exclude"], rows["bury"]], axis=1),
+            time,
+        )
+        codes = {n: self._encode_context[n](values) for n, values in context.items()}
+        answer = self._answer(request, width, codes, rows["boost"])
+        return self._named(answer, k)
+
+    def _similar_items(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows = self.catalogue.lookup(item_id)
+        vectors = tf.gather(self.retrieval.vectors, rows)
+        queries = tf.math.l2_normalize(vectors, axis=-1)
+        k = tf.constant(self.config.k)
+        found, scores = self.retrieval.index.search(queries, k, rows[:, None])
+        known = rows[:, None] > 0
+        found = tf.where(known, found, 0)
+        return self._named((found, tf.where(known, scores, PADDING_SCORE)))
+
+    def _no_context(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the codes of context that is not known."""
+        batch = tf.shape(user_id)[0]
+        return {
+            name: tf.zeros([batch, 2])
+            if f.kind == "numeric"
+            else tf.zeros([batch], tf.int32)
+            for name, f in self.context.items()
+        }
+
+    def _check_k(self, k: tf.Tensor) -> tf.Tensor:
+        """Return the widest k; InvalidArgument names the input."""
+        limit = self.config.max_k
+        message = f"k: expected from 1 to {limit} (max_k in manifest.json)."
+        tf.debugging.assert_greater_equal(k, 1, message=message)
+        tf.debugging.assert_less_equal(k, limit, message=message)
+        return tf.reduce_max(tf.concat([k, [1]], axis=0))
+
+    def _named(
+        self, answer: Answer, k: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        rows, scores = answer
+        if k is not None:
+            wanted = tf.range(tf.shape(rows)[1]) < k[:, None]
+            rows = tf.where(wanted, rows, 0)
+            scores = tf.where(wanted, scores, PADDING_SCORE)
+        return {"item_id": self.catalogue.names(rows), "score": scores}
+
+
+class RetrievalServable(ListServable):
+    """`retrieval`: the first stage alone, and embeddings of users, items and texts."""
+
+    def __init__(
+        self, *, items: ItemTower, text_tower: TextTower | None, **parts: Any
+    ) -> None:
+        super().__init__(**parts)
+        self.items, self.text_tower = items, text_tower
+        self.features: FeatureSet = parts["features"]
+        self._encoders = {f.name: f.in_graph(tf) for f in self.features.items}
+        self._tables = _resources(self._encoders)
+        self._join_text = self.features.text.in_graph(tf)
+
+    def _answer(
+        self,
+        request: Request,
+        k: tf.Tensor,
+        context: Mapping[str, tf.Tensor],
+        boost: tf.Tensor | None = None,
+    ) -> Answer:
+        queries = self.retrieval.queries(request)
+        rows, scores = self.retrieval.candidates(request, queries, k)
+        if boost is None:
+            return rows, scores
+        return self.retrieval.boosted(request, rows, scores, boost, k)
+
+    def signatures(self) -> Signatures:
+        """Return the list signatures and those that embed."""
+        signatures = super().signatures()
+        signatures["embed_user"] = _function(self._embed_user, [_ids("user_id")])
+        if self.text_tower is not None:
+            signatures["embed_text"] = _function(self._embed_text, [_ids("text")])
+        if self.items.has_content:
+            texts = self.features.text.columns if self.text_tower else ()
+            inputs = [f.graph_input(tf) for f in self.features.items]
+            inputs += [_ids(name) for name in texts]
+            signatures["embed_item"] = _function(self._embed_item, inputs)
+        return signatures
+
+    def _embed_user(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        request = self.retrieval.request(self.retrieval.users.lookup(user_id))
+        return {"embedding": self.retrieval.queries(request)}
+
+    def _embed_text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        batch = tf.shape(text)[0]
+        codes: dict[str, tf.Tensor] = {}
+        for feature in self.features.items:
+            shape = {"categorical": [batch]}.get(feature.kind, [batch, 2])
+            dtype = tf.float32 if feature.kind == "numeric" else tf.int32
+            codes[feature.name] = tf.zeros(shape, dtype)
+        return self._embed(codes, text)
+
+    def _embed_item(self, **raw: tf.Tensor) -> dict[str, tf.Tensor]:
+        codes = {name: encode(raw[name]) for name, encode in self._encoders.items()}
+        text = self._join_text(raw) if self.text_tower else None
+        return self._embed(codes, text)
+
+    def _embed(
+        self, codes: Mapping[str, tf.Tensor], text: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
+        vector = None
+        if text is not None and self.text_tower is not None:
+            vector = self._encode(text)
+        vectors = self.items.unseen(codes, vector)
+        return {"embedding": tf.math.l2_normalize(vectors, axis=-1)}
+
+    # One function for all signatures: each copy of a BERT's graph costs load time.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def _encode(self, text: tf.Tensor) -> tf.Tensor:
+        return self.text_tower.encode_in_graph(text)
+
+
+class RecommenderServable(ListServable):
+    """`recommender`: retrieval, exclusion, ranking and titles in one call."""
+
+    def __init__(self, *, ranking: RankingGraph, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.ranking = ranking
+        self.num_candidates = ranking.model.config.candidates
+
+    def _answer(
+        self,
+        request: Request,
+        k: tf.Tensor,
+        context: Mapping[str, tf.Tensor],
+        boost: tf.Tensor | None = None,
+    ) -> Answer:
+        stages = (self.retrieval, self.ranking, request, k, self.num_candidates)
+        return two_stages(*stages, context, boost)
+
+    def signatures(self) -> Signatures:
+        """Return the list signatures and `describe`."""
+        describe = _function(self.catalogue.describe, [_lists("item_id")], "ids")
+        return {**super().signatures(), "describe": describe}
+
+
+class RankingServable(tf.Module):
+    """`ranking`: scores of given items for a user."""
+
+    def __init__(
+        self,
+        *,
+        retrieval: RetrievalGraph,
+        ranking: RankingGraph,
+        catalogue: Catalogue,
+        features: FeatureSet,
+    ) -> None:
+        super().__init__(name="ranking")
+        self.retrieval, self.ranking, self.catalogue = retrieval, ranking, catalogue
+        self.context = features.context
+
+    def signatures(self) -> Signatures:
+        """Return the concrete functions by signature name."""
+        inputs = [_ids("user_id"), _lists("item_id")]
+        return {
+            "serving_default": _function(self._default, inputs),
+            "with_history": _function(self._with_history, [*inputs, _lists("history")]),
+        }
+
+    def _default(self, user_id: tf.Tensor, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        same_batch(user_id, item_id=item_id)
+        user = self.retrieval.users.lookup(user_id)
+        return self._score(self.retrieval.request(user), item_id)
+
+    def _with_history(
+        self, user_id: tf.Tensor, item_id: tf.Tensor, history: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        same_batch(user_id, item_id=item_id, history=history)
+        user = self.retrieval.users.lookup(user_id)
+        rows = self.catalogue.lookup(history)
+        return self._score(self.retrieval.request(user, rows), item_id)
+
+    def _score(self, request: Request, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows = self.catalogue.lookup(item_id)
+        queries = self.retrieval.queries(request)
+        batch = tf.shape(item_id)[0]
+        context = {
+            f.name: tf.zeros([batch, 2])
+            if f.kind == "numeric"
+            else tf.zeros([batch], tf.int32)
+            for f in self.context
+        }
+        cosines = self.retrieval.cosines(queries, rows)
+        heads = self.ranking.heads(request, rows, cosines, context)
+        score = heads[self.ranking.model.config.order_by]
+        known = rows > 0
+        heads = {n: tf.where(known, v, 0.0) for n, v in heads.items() if n != "order"}
+        return {**heads, "score": tf.where(known, score, PADDING_SCORE)}
+
+
+def _resources(encoders: Mapping[str, Any]) -> list[Any]:
+    """Return the lookup tables of encoders, for a SavedModel to keep."""
+    return [table for encode in encoders.values() for table in resources_of(encode)]
+
+
+def same_batch(user_id: tf.Tensor, **inputs: tf.Tensor) -> None:
+    """Demand one first dimension of all inputs; InvalidArgument names the input."""
+    batch = tf.shape(user_id)[0]
+    for name, value in inputs.items():
+        message = f"{name}: expected as many rows as user_id."
+        tf.debugging.assert_equal(tf.shape(value)[0], batch, message=message)
+
+
+def _function(
+    call: Callable[..., Any], specs: list[tf.TensorSpec], argument: str | None = None
+) -> Any:
+    """Trace a signature whose inputs have the names of their specs."""
+
+    def signature(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return call(**inputs) if argument is None else call(*inputs.values())
+
+    return tf.function(signature).get_concrete_function(**{s.name: s for s in specs})

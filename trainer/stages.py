@@ -1,0 +1,257 @@
+"""The stages of an experiment that need the models: fits, measurements, export."""
+
+from typing import Any
+
+import numpy as np
+
+from data.console import say
+from data.events import TEST, TRAIN, VALIDATION
+from data.prepared import Prepared
+from trainer import baselines
+from trainer.calibration import fit_calibration
+from trainer.evaluate import evaluate
+from trainer.experiment import Experiment, FittedParts
+from trainer.export import Fitted, export
+from trainer.fitting import Fitter
+from trainer.loop import Fit
+from trainer.ranking_examples import Examples, Source, build_examples
+from trainer.report import ExampleUser, print_table, write_report
+from trainer.scorers import RetrievalScorer, TwoStageScorer, first_items
+
+NUM_EXAMPLE_USERS = 10
+SHOWN = 10
+LAST = 5
+
+
+def fit_for_evaluation(experiment: Experiment) -> FittedParts:
+    """Fit both models on the training part; validation stops them."""
+    prepared, run = experiment.prepared, experiment.evaluation
+    run.start(experiment.config)
+    fitter = Fitter(prepared, experiment.config, experiment.out)
+    log = prepared.events.through(TRAIN)
+    model, fit = fitter.retrieval(log, run.stage("retrieval"), "Training retrieval")
+    cut = experiment.cut(log)
+    early, _ = fitter.retrieval(
+        log.earlier_than(cut),
+        run.stage("retrieval_early"),
+        "Training retrieval on earlier events, to choose negatives",
+        epochs=fit.best_epoch,
+    )
+    scorer = RetrievalScorer(model, prepared, prepared.events)
+    early_scorer = RetrievalScorer(early, prepared, prepared.events)
+    source = Source(early_scorer, cut, int(log.time.max()) + 1)
+    seed = experiment.config.train.seed
+    examples = build_examples(prepared, log, source, experiment.config.ranking, seed)
+    ranking, ranking_fit = fitter.ranking(
+        log, examples, run.stage("ranking"), "Training ranking", retrieval=scorer
+    )
+    both = fitter.two_stages(scorer, ranking, prepared.events)
+    calibration = _calibrate(prepared, both)
+    facts = {
+        "retrieval": _facts(fit),
+        "ranking": {**_facts(ranking_fit), "examples": examples.facts},
+        "calibration": _calibration_facts(experiment, calibration),
+    }
+    return FittedParts(scorer, early_scorer, both, calibration, facts)
+
+
+def _facts(fit: Fit) -> dict[str, Any]:
+    return {"best_epoch": fit.best_epoch, fit.monitor: fit.best, "curve": fit.curve}
+
+
+def _calibrate(prepared: Prepared, both: TwoStageScorer) -> tuple[float, float]:
+    queries = prepared.queries(VALIDATION)
+    logits, labels = [], []
+    for row in range(len(queries)):
+        rows = np.array([row])
+        requests = both.retrieval.requests(queries, rows)
+        scores = both.retrieval.scores(requests)
+        masked = np.where(prepared.servable, scores, -np.inf)
+        masked[0, queries.seen[row]] = -np.inf
+        item = first_items(masked, both.model.config.candidates)
+        item = item[:, np.isfinite(masked[0, item[0]])]
+        score = np.take_along_axis(scores, item, axis=1)
+        logits.append(both.outputs(requests, item, score)["like"][0])
+        labels.append(np.isin(item[0], queries.relevant[row]))
+    if not logits:
+        return 1.0, 0.0
+    return fit_calibration(np.concatenate(logits), np.concatenate(labels))
+
+
+def _calibration_facts(
+    experiment: Experiment, calibration: tuple[float, float]
+) -> dict[str, Any]:
+    number = experiment.config.ranking.candidates
+    distribution = (
+        f"the first {number} candidates of retrieval for each validation user; the "
+        "event is that the user likes the item within the validation part"
+    )
+    slope, offset = calibration
+    return {"slope": slope, "offset": offset, "distribution": distribution}
+
+
+def measure_and_report(experiment: Experiment) -> None:
+    """Measure both stages and the baselines on the test part; write the report."""
+    prepared, parts = experiment.prepared, experiment.fitted
+    scorers: dict[str, Any] = {
+        "retrieval": parts.retrieval,
+        "two_stage": parts.ranking,
+    }
+    skipped: dict[str, str] = {}
+    if experiment.config.evaluation.baselines:
+        tuned = baselines.tune(prepared)
+        scorers |= tuned.scorers
+        skipped = tuned.skipped
+    found = evaluate(
+        prepared,
+        TEST,
+        scorers,
+        ks=experiment.config.evaluation.ks,
+        item_vectors=parts.retrieval.vectors,
+        skipped=skipped,
+        seed=experiment.config.train.seed,
+    )
+    run = experiment.evaluation
+    facts = {"run": run.id, "stages": dict(parts.facts), "evaluation": found.to_json()}
+    run.end(facts)
+    curves = {n: parts.facts[n]["curve"] for n in ("retrieval", "ranking")}
+    write_report(
+        experiment.out,
+        found,
+        curves=curves,
+        examples=_example_users(prepared, parts.ranking),
+        about=_about(experiment),
+    )
+    print_table(found)
+
+
+def _about(experiment: Experiment) -> dict[str, Any]:
+    prepared = experiment.prepared
+    counts = prepared.manifest["counts"]
+    return {
+        "run": experiment.evaluation.id,
+        "data": {
+            "name": experiment.config.data.catalog or experiment.path.stem,
+            "fingerprint": prepared.fingerprint,
+            **{
+                name: counts[name] for name in ("users", "items", "events", "positives")
+            },
+            "split": experiment.config.data.split.kind,
+            "cuts": prepared.manifest["split"]["cuts"],
+        },
+        "configuration": str(experiment.path.name),
+    }
+
+
+def _example_users(prepared: Prepared, both: TwoStageScorer) -> list[ExampleUser]:
+    queries = prepared.queries(TEST)
+    rng = np.random.default_rng(0)
+    number = min(NUM_EXAMPLE_USERS, len(queries))
+    examples = []
+    for row in np.sort(rng.choice(len(queries), number, replace=False)):
+        scores = both(queries, np.array([row]))
+        scores[0, ~prepared.servable] = -np.inf
+        scores[0, queries.seen[row]] = -np.inf
+        best = first_items(scores, SHOWN)[0]
+        user, count = queries.users[[row]], queries.counts[[row]]
+        history = prepared.events.histories(user, count, LAST)[0]
+        titles = prepared.titles
+        examples.append(
+            ExampleUser(
+                user=str(prepared.user_ids[user[0]]),
+                history=[titles[i] for i in history if i],
+                recommended=[(titles[i], float(scores[0, i])) for i in best],
+                next=[titles[i] for i in queries.relevant[row]],
+            )
+        )
+    return examples
+
+
+def refit_and_export(experiment: Experiment) -> int:
+    """Fit on all events with the epochs chosen, and publish the servables."""
+    fitted = _refitted(experiment) if experiment.config.export.refit == "full" else None
+    fitted = fitted or _evaluated(experiment)
+    metrics = experiment.evaluation.metrics or {}
+    evaluation = metrics["evaluation"]
+    about = {
+        "runs": experiment.run_ids(),
+        "metrics": {n: m["metrics"] for n, m in evaluation["models"].items()},
+        "protocol": evaluation["protocol"],
+        "calibration": metrics["stages"]["calibration"],
+    }
+    version = export(fitted, experiment.config, experiment.models, about)
+    say(f"Published version {version} of retrieval, ranking and recommender")
+    return version
+
+
+def _evaluated(experiment: Experiment) -> Fitted:
+    """Export the evaluated fit: it knows what lies before the test part."""
+    prepared, parts = experiment.prepared, experiment.fitted
+    log = prepared.events.through(VALIDATION)
+    cut = prepared.cut(TEST)
+    return Fitted(
+        prepared=prepared,
+        log=log,
+        end_time=int(log.time.max()) + 1 if cut is None else cut,
+        retrieval=parts.retrieval.model,
+        ranking=parts.ranking.model,
+        calibration=parts.calibration,
+        text_tower=_text_tower(experiment, parts.retrieval),
+    )
+
+
+def _text_tower(experiment: Experiment, retrieval: RetrievalScorer) -> Any:
+    tuned = retrieval.model.text_tower
+    if tuned is not None:
+        return tuned
+    return Fitter(experiment.prepared, experiment.config, experiment.out).text_tower
+
+
+def _refitted(experiment: Experiment) -> Fitted:
+    prepared, parts, run = experiment.prepared, experiment.fitted, experiment.refit
+    run.start(experiment.config)
+    fitter = Fitter(prepared, experiment.config, experiment.out)
+    log = prepared.events
+    epochs = parts.facts["retrieval"]["best_epoch"]
+    model, fit = fitter.retrieval(
+        log, run.stage("retrieval"), "Refitting retrieval on all events", epochs=epochs
+    )
+    ranking_config, seed = experiment.config.ranking, experiment.config.train.seed
+    examples = Examples.joined(
+        [
+            build_examples(prepared, log, source, ranking_config, seed)
+            for source in _sources(experiment)
+        ]
+    )
+    ranking, ranking_fit = fitter.ranking(
+        log,
+        examples,
+        run.stage("ranking"),
+        "Refitting ranking on all events",
+        epochs=parts.facts["ranking"]["best_epoch"],
+    )
+    facts = {"retrieval": _facts(fit), "ranking": _facts(ranking_fit)}
+    facts["ranking"]["examples"] = examples.facts
+    run.end({"run": run.id, "of": experiment.evaluation.id, "stages": facts})
+    return Fitted(
+        prepared=prepared,
+        log=log,
+        end_time=prepared.end_time,
+        retrieval=model,
+        ranking=ranking,
+        calibration=parts.calibration,
+        text_tower=_text_tower(experiment, RetrievalScorer(model, prepared, log)),
+    )
+
+
+def _sources(experiment: Experiment) -> list[Source]:
+    """Return who chooses the negatives of which time: always an earlier fit."""
+    prepared, parts = experiment.prepared, experiment.fitted
+    cut, end = experiment.cut(prepared.events.through(TRAIN)), prepared.end_time
+    validation = prepared.cut(VALIDATION)
+    if validation is None:  # Under leave one out the parts overlap in time.
+        return [Source(parts.early, cut, end)]
+    return [
+        Source(parts.early, cut, validation),
+        Source(parts.retrieval, validation, end),
+    ]
