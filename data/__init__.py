@@ -1,0 +1,1 @@
+"""Tables in, tf.data out."""

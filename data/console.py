@@ -17,14 +17,17 @@ from rich.progress import (
 )
 
 ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
-OUTPUT = Console(highlight=False, soft_wrap=True)
+# A file or a pipe has no width: tables in logs get room enough.
+_WIDTH = None if sys.stdout.isatty() else 100
+OUTPUT = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 LINE_EVERY_S = 10.0
 
 
 class Advance(Protocol):
     """Moves a bar on; `note` stands beside it, such as the current loss."""
 
-    def __call__(self, amount: float = 1, note: str = "") -> None: ...
+    def __call__(self, amount: float = 1, note: str = "") -> None:
+        """Move on by an amount."""
 
 
 def say(text: str) -> None:

@@ -43,6 +43,13 @@ def exists(path: str | os.PathLike[str]) -> bool:
     return os.path.exists(path)
 
 
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a folder is there."""
+    if is_remote(path):
+        return bool(_gfile().isdir(str(path)))
+    return os.path.isdir(path)
+
+
 def listdir(folder: str | os.PathLike[str]) -> list[str]:
     """List the names in a folder, sorted; an absent folder has none."""
     if not exists(folder):

@@ -53,9 +53,8 @@ def sequence_batches(
     Out: a source of epochs; each batch has `user` int32 (b,), `history` int32
     (b, max_length), padded with 0 at the end, and for each place of the history a
     target: `target` int32, 0 where none (not positive, padding, or another window's);
-    `slot` int32, how many events of the window are strictly earlier; `time` and
-    `last_time` int64, Unix seconds, of the target and of the newest earlier event, 0
-    where none; `weight` float32.
+    `slot` int32, how many events of the window are strictly earlier; `time` int64, of
+    the event, Unix seconds; `weight` float32.
     """
     columns = {
         name: tf.constant(getattr(log, name))
@@ -75,8 +74,6 @@ def sequence_batches(
         user = tf.gather(columns["user"], start[:, 0])
         offset = tf.cast(start - tf.gather(user_start, user)[:, None], tf.int32)
         slot = tf.maximum(batch["before"] - offset, 0)
-        newest = start + tf.cast(slot, tf.int64) - 1
-        last_time = tf.gather(columns["time"], tf.maximum(newest, 0))
         is_target = valid & batch["positive"] & (place >= first)
         return {
             "user": user,
@@ -84,7 +81,6 @@ def sequence_batches(
             "target": tf.where(is_target, batch["item"], 0),
             "slot": slot,
             "time": batch["time"],
-            "last_time": tf.where(slot > 0, last_time, 0),
             "weight": tf.where(is_target, batch["weight"], 0.0),
         }
 

@@ -60,7 +60,7 @@ class Statistics:
             base_shares=_shares_before(ranks, log),
         )
 
-    def at(self, rows: np.ndarray, times: np.ndarray) -> np.ndarray:
+    def at(self, rows: np.ndarray, times: np.ndarray | np.int64) -> np.ndarray:
         """Return statistics of rows at times.
 
         In: `rows`: int (...); `times`: int64, broadcast to rows, Unix seconds.

@@ -53,7 +53,11 @@ class TextConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalConfig:
-    """The two towers and their training."""
+    """The two towers and their training.
+
+    `use_time`: hour, weekday and pause before the request; `use_trend`: how popular
+    items are at that moment.
+    """
 
     dim: int = 64
     history_length: int = 50
@@ -64,8 +68,9 @@ class RetrievalConfig:
     user_id_dropout: float = 0.5
     use_user_id: bool = True
     use_time: bool = True
+    use_trend: bool = True
     log_q: bool = True
-    temperature: float = 0.07
+    temperature: float = 0.12
     batch_size: int = 64
     learning_rate: float = 2e-3
     epochs: int = 40

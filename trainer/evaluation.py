@@ -178,7 +178,8 @@ def protocol(found: Evaluation) -> list[str]:
         "Ties count against the model: a tied item ranks ahead of the relevant one.",
         "Everything is fitted on the training part alone, baselines and models alike, "
         "and nothing is refitted for the test; what was chosen was chosen on "
-        "validation.",
+        "validation. Histories and counts of events go up to the request, for the "
+        "models' features and for popularity alike.",
         f"Left out: {c['cold_users']:,} users with relevant items but no earlier "
         f"event, and {c['cold_items']:,} relevant items without a training event or "
         "that cannot be served.",

@@ -27,9 +27,9 @@ from trainer.models.recommender import RankingGraph, RetrievalGraph
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.state import Catalogue, Limits, UserState
 from trainer.models.text_tower import TextTower
+from trainer.models.trend import Trend
 from trainer.publish import new_version, prune, publish, write_configs
 from trainer.ranking_inputs import RankingInputs
-from trainer.scorers import unit_rows
 from trainer.servables import RankingServable, RecommenderServable, RetrievalServable
 from trainer.warmup import write_warmup
 
@@ -85,7 +85,8 @@ class _Builder:
         self.fitted, self.config = fitted, config
         prepared, log = fitted.prepared, fitted.log
         self.vectors = fitted.retrieval.item_vectors(prepared.num_items)
-        self.units = unit_rows(self.vectors)
+        trend = Trend(prepared, log).at(fitted.end_time)
+        self.index_vectors = fitted.retrieval.index_vectors(self.vectors, trend)
         inputs = RankingInputs.of(prepared, log)
         now = np.int64(fitted.end_time)
         limits = Limits(
@@ -112,7 +113,8 @@ class _Builder:
         return RetrievalGraph(
             model=self.fitted.retrieval,
             vectors=self.vectors,
-            index=build_index(kind, self.units, prepared.servable),
+            index=build_index(kind, self.index_vectors, prepared.servable),
+            index_vectors=self.index_vectors,
             prior=Prior(self.prior, prepared.servable),
             users=self.users,
             servable=prepared.servable,
@@ -122,19 +124,20 @@ class _Builder:
     def servable(self, name: str) -> Any:
         """Build a servable."""
         export, features = self.config.export, self.fitted.prepared.features
-        shared = {"catalogue": self.catalogue, "features": features}
+        shared: dict[str, Any] = {"catalogue": self.catalogue, "features": features}
         if name == "retrieval":
-            graph = self.retrieval_graph(export.retrieval_index)
-            parts = {"items": self.fitted.retrieval.item_tower, "config": export}
-            tower = self.fitted.text_tower
             return RetrievalServable(
-                retrieval=graph, text_tower=tower, **parts, **shared
+                retrieval=self.retrieval_graph(export.retrieval_index),
+                items=self.fitted.retrieval.item_tower,
+                text_tower=self.fitted.text_tower,
+                config=export,
+                **shared,
             )
-        graph = self.retrieval_graph(export.recommender_index)
-        parts = {"retrieval": graph, "ranking": self.ranking, **shared}
+        shared["retrieval"] = self.retrieval_graph(export.recommender_index)
+        shared["ranking"] = self.ranking
         if name == "ranking":
-            return RankingServable(**parts)
-        return RecommenderServable(config=export, **parts)
+            return RankingServable(**shared)
+        return RecommenderServable(config=export, **shared)
 
     def saver(self, name: str, version: int, about: dict[str, Any]) -> Any:
         """Return a function that saves a servable into a folder."""

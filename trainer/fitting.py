@@ -43,7 +43,7 @@ class Fitter:
 
     @cached_property
     def _text_vectors(self) -> np.ndarray | None:
-        """Encode each distinct text once, ever: the vectors are kept beside the data."""
+        """Encode each distinct text once, ever; the vectors are kept in `out`."""
         if not self.config.text.preset or not self.prepared.features.text.columns:
             return None
         text = self.config.text
@@ -62,7 +62,7 @@ class Fitter:
             return np.load(file)  # type: ignore[no-any-return]
 
     def _texts(self) -> Texts | None:
-        """Return texts for one model; one that is fine-tuned gets a tower of its own."""
+        """Return texts for one model; a fine-tuned one gets a tower of its own."""
         if self.config.text.trainable_layers == 0 or self.text_tower is None:
             vectors = self._text_vectors
             return None if vectors is None else Texts(vectors=vectors)

@@ -56,7 +56,8 @@ def fit(
 ) -> Fit:
     """Fit a model, or take the weights of the same fit that has ended before.
 
-    In: `folder`: holds this fit's checkpoints; what is there decides where to go on. `logs`: where TensorBoard's files go.
+    In: `folder`: holds this fit's checkpoints; what is there decides where to go
+    on. `logs`: where TensorBoard's files go.
     Out: the curve; the model has the weights of the best epoch.
     Raises: KeyboardInterrupt after a checkpoint; TrainingError when the loss is no
     number.

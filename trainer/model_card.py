@@ -9,9 +9,9 @@ _TEMPLATE = """\
 # {{ servable }}, version {{ version }}
 
 Made {{ created }} by Tandem from data `{{ data.fingerprint }}`:
-{{ "{:,}".format(data.counts["events"]) }} events of {{ "{:,}".format(data.counts["users"]) }}
-users with {{ "{:,}".format(data.counts["items"]) }} items;
-{{ "{:,}".format(data.events_known) }} events were known to this version.
+{{ number(data.counts["events"]) }} events of {{ number(data.counts["users"]) }} users
+with {{ number(data.counts["items"]) }} items; {{ number(data.events_known) }} events
+were known to this version.
 
 ## What it is for
 Recommending items of this catalogue to the users of this data set, and to new users
@@ -35,7 +35,9 @@ is its refit, run `{{ runs.refit }}`: the same settings and epochs on all events
 {% endfor %}
 Index: {{ index.kind }} over {{ index["items"] }} servable items.
 {% if ops_beyond_stock %}Needs ops that the stock TF Serving image does not have:
-{{ ops_beyond_stock | join(", ") }}.{% else %}Runs on the stock TF Serving image.{% endif %}
+{{ ops_beyond_stock | join(", ") }}.
+{%- else %}Runs on the stock TF Serving image.
+{%- endif %}
 
 ## Limits
 - It learns from what was shown to people before, and repeats its one-sidedness.
@@ -50,10 +52,12 @@ def model_card(manifest: dict[str, Any]) -> str:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
     )
-    known = next(iter(manifest["metrics"].values()), {})
+    known: dict[str, Any] = next(iter(manifest["metrics"].values()), {})
     shown = [name for name in SHOWN if name in known]
     template = environment.from_string(_TEMPLATE)
-    return template.render(shown=shown, interval=_interval, **manifest)
+    return template.render(
+        shown=shown, interval=_interval, number="{:,}".format, **manifest
+    )
 
 
 def _interval(found: dict[str, float | None]) -> str:

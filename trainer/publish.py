@@ -24,7 +24,8 @@ def new_version(models: str, now: datetime.datetime | None = None) -> int:
 def servables(models: str) -> list[str]:
     """List the names of the servables in a models folder."""
     names = [n for n in files.listdir(models) if not n.startswith(".")]
-    return [name for name in names if versions(models, name)]
+    folders = [n for n in names if files.is_folder(files.join(models, n))]
+    return [name for name in folders if versions(models, name)]
 
 
 def versions(models: str, servable: str) -> list[int]:

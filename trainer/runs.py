@@ -37,10 +37,15 @@ class Run:
         return cls(folder=files.join(out, "runs", name), id=name)
 
     def start(self, config: ExperimentConfig) -> None:
-        """Create the folder with the configuration as used."""
-        files.make_folder(self.folder)
-        text = tomlkit.dumps(_plain(as_table(config)))
-        files.write_text(files.join(self.folder, "config.toml"), text)
+        """Create the folder with the configuration as used.
+
+        What stands there stays: a later job may differ in what makes no other model,
+        such as its [export].
+        """
+        place = files.join(self.folder, "config.toml")
+        if not files.exists(place):
+            files.make_folder(self.folder)
+            files.write_text(place, tomlkit.dumps(_plain(as_table(config))))
 
     def stage(self, name: str) -> dict[str, str]:
         """Return where a stage keeps its checkpoints and its TensorBoard files."""

@@ -1,5 +1,7 @@
 """Scores of the whole catalogue for evaluation queries, by each of our models."""
 
+import copy
+
 import numpy as np
 import tensorflow as tf
 
@@ -7,7 +9,8 @@ from data.events import EventLog
 from data.prepared import Prepared
 from data.queries import Queries
 from trainer.models.ranking import RankingModel
-from trainer.models.retrieval import RetrievalModel
+from trainer.models.retrieval import RetrievalModel, unit_rows
+from trainer.models.trend import Trend
 from trainer.ranking_inputs import RankingInputs, Requests
 
 
@@ -15,23 +18,51 @@ class RetrievalScorer:
     """Scores by the retrieval model: the dot product of its two towers."""
 
     def __init__(
-        self, model: RetrievalModel, prepared: Prepared, log: EventLog
+        self,
+        model: RetrievalModel,
+        prepared: Prepared,
+        log: EventLog,
+        *,
+        now: int | None = None,
     ) -> None:
-        self.model, self.log = model, log
+        """In: `now`: the moment whose trend counts, as in an index exported then.
+
+        Without it every request reads the trend of its own week.
+        """
+        self.model, self.log, self.now = model, log, now
         self.vectors = model.item_vectors(prepared.num_items)
         self.length = model.config.history_length
         self._table = tf.constant(self.vectors)
         self._units = unit_rows(self.vectors)
+        self._trend = Trend(prepared, log)
+
+    def at(self, now: int | None) -> "RetrievalScorer":
+        """Return a scorer of the same model with the trend of another moment."""
+        other = copy.copy(self)
+        other.now = now
+        return other
 
     def embed(self, requests: Requests) -> np.ndarray:
-        """Return query vectors. Out: float32 (b, dim), of length 1."""
+        """Return query vectors. Out: float32 (b, dim + trend width)."""
         values = (requests.user, requests.history, requests.time, requests.last_time)
         vectors = self.model.encode_queries(self._table, *map(tf.constant, values))
         return vectors.numpy()  # type: ignore[no-any-return]
 
     def scores(self, requests: Requests) -> np.ndarray:
         """Return the score of every item. Out: float32 (b, items + 1)."""
-        return self.embed(requests) @ self._units.T
+        queries = self.embed(requests)
+        dim = self.vectors.shape[1]
+        scores = queries[:, :dim] @ self._units.T
+        gains = queries[:, dim:]
+        if gains.shape[1] == 0:
+            return scores
+        moments = self.model.grid.moment(requests.time)
+        if self.now is not None:
+            moments = np.full(len(moments), self.now)
+        for moment in np.unique(moments):
+            rows = moments == moment
+            scores[rows] += gains[rows] @ self._trend.at(int(moment)).T
+        return scores
 
     def __call__(self, queries: Queries, rows: np.ndarray) -> np.ndarray:
         """Score the queries at these places. Out: float32 (b, items + 1)."""
@@ -60,6 +91,12 @@ class TwoStageScorer:
         self.retrieval, self.model = retrieval, model
         self.inputs = RankingInputs.of(prepared, log)
         self._parts = tf.constant(model.item_parts(prepared.num_items))
+
+    def at(self, now: int | None) -> "TwoStageScorer":
+        """Return a scorer of the same models with the trend of another moment."""
+        other = copy.copy(self)
+        other.retrieval = self.retrieval.at(now)
+        return other
 
     def __call__(self, queries: Queries, rows: np.ndarray) -> np.ndarray:
         """Score the queries at these places. Out: float32 (b, items + 1)."""
@@ -119,9 +156,3 @@ def first_items(scores: np.ndarray, number: int) -> np.ndarray:
     top.sort(axis=1)
     order = np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1, kind="stable")
     return np.take_along_axis(top, order, axis=1).astype(np.int32)
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Scale rows to length 1; rows of zeros stay. In, out: float32 (n, dim)."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(lengths, 1e-6)

@@ -123,7 +123,7 @@ class ListServable(tf.Module):
     def _similar_items(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
         rows = self.catalogue.lookup(item_id)
         vectors = tf.gather(self.retrieval.vectors, rows)
-        queries = tf.math.l2_normalize(vectors, axis=-1)
+        queries = self.retrieval.as_queries(vectors)
         k = tf.constant(self.config.k)
         found, scores = self.retrieval.index.search(queries, k, rows[:, None])
         known = rows[:, None] > 0
@@ -223,12 +223,13 @@ class RetrievalServable(ListServable):
         if text is not None and self.text_tower is not None:
             vector = self._encode(text)
         vectors = self.items.unseen(codes, vector)
-        return {"embedding": tf.math.l2_normalize(vectors, axis=-1)}
+        return {"embedding": self.retrieval.as_queries(vectors)}
 
     # One function for all signatures: each copy of a BERT's graph costs load time.
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def _encode(self, text: tf.Tensor) -> tf.Tensor:
-        return self.text_tower.encode_in_graph(text)
+        tower: Any = self.text_tower
+        return tower.encode_in_graph(text)
 
 
 class RecommenderServable(ListServable):

@@ -8,6 +8,7 @@ from data.console import say
 from data.events import TEST, TRAIN, VALIDATION
 from data.prepared import Prepared
 from trainer import baselines
+from trainer.boost import best_boost, choose_trend_boost
 from trainer.calibration import fit_calibration
 from trainer.evaluate import evaluate
 from trainer.experiment import Experiment, FittedParts
@@ -30,6 +31,7 @@ def fit_for_evaluation(experiment: Experiment) -> FittedParts:
     fitter = Fitter(prepared, experiment.config, experiment.out)
     log = prepared.events.through(TRAIN)
     model, fit = fitter.retrieval(log, run.stage("retrieval"), "Training retrieval")
+    boosts = choose_trend_boost(model, prepared)
     cut = experiment.cut(log)
     early, _ = fitter.retrieval(
         log.earlier_than(cut),
@@ -37,6 +39,7 @@ def fit_for_evaluation(experiment: Experiment) -> FittedParts:
         "Training retrieval on earlier events, to choose negatives",
         epochs=fit.best_epoch,
     )
+    early.boost_trend(best_boost(boosts))
     scorer = RetrievalScorer(model, prepared, prepared.events)
     early_scorer = RetrievalScorer(early, prepared, prepared.events)
     source = Source(early_scorer, cut, int(log.time.max()) + 1)
@@ -46,9 +49,13 @@ def fit_for_evaluation(experiment: Experiment) -> FittedParts:
         log, examples, run.stage("ranking"), "Training ranking", retrieval=scorer
     )
     both = fitter.two_stages(scorer, ranking, prepared.events)
-    calibration = _calibrate(prepared, both)
+    calibration = _calibrate(prepared, both.at(prepared.cut(VALIDATION)))
     facts = {
-        "retrieval": _facts(fit),
+        "retrieval": {
+            **_facts(fit),
+            "trend_boost": best_boost(boosts),
+            "trend_boosts_tried": boosts,
+        },
         "ranking": {**_facts(ranking_fit), "examples": examples.facts},
         "calibration": _calibration_facts(experiment, calibration),
     }
@@ -93,13 +100,16 @@ def _calibration_facts(
 def measure_and_report(experiment: Experiment) -> None:
     """Measure both stages and the baselines on the test part; write the report."""
     prepared, parts = experiment.prepared, experiment.fitted
+    now = prepared.cut(TEST)
+    retrieval = parts.retrieval.at(now)
     scorers: dict[str, Any] = {
-        "retrieval": parts.retrieval,
-        "two_stage": parts.ranking,
+        "retrieval": retrieval,
+        "two_stage": parts.ranking.at(now),
     }
     skipped: dict[str, str] = {}
     if experiment.config.evaluation.baselines:
-        tuned = baselines.tune(prepared)
+        current = None if now is None else prepared.events.earlier_than(now)
+        tuned = baselines.tune(prepared, current=current)
         scorers |= tuned.scorers
         skipped = tuned.skipped
     found = evaluate(
@@ -119,7 +129,7 @@ def measure_and_report(experiment: Experiment) -> None:
         experiment.out,
         found,
         curves=curves,
-        examples=_example_users(prepared, parts.ranking),
+        examples=_example_users(prepared, parts.ranking.at(now)),
         about=_about(experiment),
     )
     print_table(found)
@@ -216,6 +226,7 @@ def _refitted(experiment: Experiment) -> Fitted:
     model, fit = fitter.retrieval(
         log, run.stage("retrieval"), "Refitting retrieval on all events", epochs=epochs
     )
+    model.boost_trend(parts.facts["retrieval"]["trend_boost"])
     ranking_config, seed = experiment.config.ranking, experiment.config.train.seed
     examples = Examples.joined(
         [

@@ -1,0 +1,1 @@
+"""Towers, models, indexes and the served graph."""

@@ -21,7 +21,10 @@ class CountedModel(tfrs.Model):
         self.text_optimizer: tf.keras.optimizers.Optimizer | None = None
         self.mean_loss = tf.keras.metrics.Mean(name="loss")
 
-    text_tower: TextTower | None = None
+    @property
+    def text_tower(self) -> TextTower | None:
+        """Return the text tower that this model fine-tunes, if it does."""
+        return None
 
     @property
     def metrics(self) -> list[tf.keras.metrics.Metric]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from data.features import Feature
+from data.features import Feature, Numeric
 
 NUMERIC_DIM = 8
 
@@ -42,10 +42,11 @@ class FeatureEmbedding(tf.keras.layers.Layer):
 
 def _feature_layer(feature: Feature) -> tf.keras.layers.Layer:
     name = f"feature_{feature.name}"
-    if feature.kind == "numeric":
+    if isinstance(feature, Numeric):
         return tf.keras.layers.Dense(NUMERIC_DIM, activation="relu", name=name)
-    width = feature_dim(feature.num_codes)
-    return tf.keras.layers.Embedding(feature.num_codes, width, name=name)
+    num_codes = len(feature.vocabulary) + 1
+    width = feature_dim(num_codes)
+    return tf.keras.layers.Embedding(num_codes, width, name=name)
 
 
 class IdSlots(tf.Module):

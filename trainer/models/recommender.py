@@ -37,6 +37,7 @@ class RetrievalGraph(tf.Module):
         *,
         model: RetrievalModel,
         vectors: np.ndarray,
+        index_vectors: np.ndarray,
         index: Index,
         prior: Prior,
         users: UserState,
@@ -48,6 +49,11 @@ class RetrievalGraph(tf.Module):
         self.query_tower = model.query_tower
         self._queries = model.queries
         self.vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
+        # A brute-force index has the same table: one variable for both.
+        shared = getattr(index, "vectors", None)
+        self.index_vectors = (
+            tf.Variable(index_vectors, trainable=False) if shared is None else shared
+        )
         self.index, self.prior, self.users = index, prior, users
         self.end_time = end_time
 
@@ -84,7 +90,7 @@ class RetrievalGraph(tf.Module):
         return Request(user, known, time, last_time, joined, cold)
 
     def queries(self, request: Request) -> tf.Tensor:
-        """Return query vectors. Out: float32 (b, dim), of length 1."""
+        """Return query vectors, whose products with the index's are the scores."""
         return self._queries(
             self.vectors,
             request.user,
@@ -102,6 +108,15 @@ class RetrievalGraph(tf.Module):
         cold = request.cold[:, None]
         rows = tf.where(cold, prior_rows, rows)
         return rows, tf.where(cold, prior_scores, scores)
+
+    def as_queries(self, vectors: tf.Tensor) -> tf.Tensor:
+        """Turn item vectors into queries by content: no trend, length 1.
+
+        In: float32 (n, dim). Out: float32 (n, index width).
+        """
+        units = tf.math.l2_normalize(vectors, axis=-1)
+        missing = self.index_vectors.shape[1] - vectors.shape[1]
+        return tf.pad(units, [[0, 0], [0, missing]])
 
     def allowed(self, request: Request, rows: tf.Tensor) -> tf.Tensor:
         """Tell which rows may be answered. In: int32 (b, m). Out: bool (b, m)."""
@@ -135,9 +150,8 @@ class RetrievalGraph(tf.Module):
 
     def cosines(self, queries: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         """Return the scores of rows. In: (b, dim), int32 (b, c). Out: (b, c)."""
-        vectors = tf.gather(self.vectors, rows)
-        units = tf.math.l2_normalize(vectors, axis=-1)
-        return tf.einsum("bd,bcd->bc", queries, units)
+        vectors = tf.gather(self.index_vectors, rows)
+        return tf.einsum("bd,bcd->bc", queries, vectors)
 
 
 class RankingGraph(tf.Module):

@@ -14,8 +14,10 @@ from trainer.models.embeddings import IdSlots
 from trainer.models.seeded import Step
 from trainer.models.text_tower import TextTower
 from trainer.models.towers import CodeTable, ItemTower, QueryTower, Texts
+from trainer.models.trend import Trend, TrendGrid
 
 CHUNK_ITEMS = 4_096
+TREND_STEP = 5.0  # Statistics are scaled to a fifth, so a gain of 1 is log popularity.
 
 
 class RetrievalModel(CountedModel):
@@ -58,6 +60,14 @@ class RetrievalModel(CountedModel):
             trainable=False,
             name="sampling",
         )
+        self.grid = TrendGrid.of(log)
+        if config.use_trend:
+            trend = Trend(prepared, log)
+            table = np.stack([trend.at(moment) for moment in self.grid.moments()])
+            self.trend_table = tf.Variable(table, trainable=False, name="trend_table")
+        self.trend_boost = tf.Variable(
+            tf.zeros([self.query_tower.trend_width]), trainable=False, name="boost"
+        )
         # Traced once: validation encodes the catalogue after every epoch.
         self._encode_items = tf.function(self.item_tower, input_signature=[_ROWS])
         self.encode_queries = tf.function(
@@ -93,15 +103,15 @@ class RetrievalModel(CountedModel):
         history = tf.gather(vectors, tf.reshape(history_place, shape))
         history *= tf.cast(inputs["history"] > 0, vectors.dtype)[..., None]
         states = self.query_tower.encoder(history, training=training)
-        query, target = self._targets(inputs, states, training)
+        (query, gain), target, time = self._targets(inputs, states, training)
         candidates = tf.boolean_mask(
             tf.gather(vectors, target_place), tf.reshape(inputs["target"], [-1]) > 0
         )
         weight = tf.boolean_mask(inputs["weight"], inputs["target"] > 0)
         # float32 into the task: accidental hits are masked with float32's smallest.
         loss = self.task(
-            _unit(query),
-            _unit(candidates),
+            self._with_moment(_unit(query), gain, time),
+            self._with_trend(_unit(candidates), target),
             sample_weight=weight,
             candidate_sampling_probability=(
                 tf.gather(self.sampling, target) if self.config.log_q else None
@@ -113,18 +123,47 @@ class RetrievalModel(CountedModel):
 
     def _targets(
         self, inputs: Mapping[str, tf.Tensor], states: tf.Tensor, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor, tf.Tensor]:
         wanted = inputs["target"] > 0  # (b, length)
-        state = tf.gather(states, inputs["slot"], axis=1, batch_dims=1)
+        slot = inputs["slot"]
+        state = tf.gather(states, slot, axis=1, batch_dims=1)
+        newest = tf.gather(inputs["time"], tf.maximum(slot - 1, 0), batch_dims=1)
+        last_time = tf.where(slot > 0, newest, 0)
         user = self.query_tower.user(inputs["user"], training=training)
         user = tf.repeat(user[:, None], tf.shape(wanted)[1], axis=1)
+        time = tf.boolean_mask(inputs["time"], wanted)
         query = self.query_tower.combine(
             tf.boolean_mask(state, wanted),
             tf.boolean_mask(user, wanted),
-            tf.boolean_mask(inputs["time"], wanted),
-            tf.boolean_mask(inputs["last_time"], wanted),
+            time,
+            tf.boolean_mask(last_time, wanted),
         )
-        return query, tf.boolean_mask(inputs["target"], wanted)
+        return query, tf.boolean_mask(inputs["target"], wanted), time
+
+    def _with_moment(
+        self, query: tf.Tensor, gain: tf.Tensor, time: tf.Tensor
+    ) -> tf.Tensor:
+        """Give each query its gain at the place of its moment, 0 at all others."""
+        if not self.config.use_trend:
+            return query
+        cell = (time - self.grid.first) // self.grid.step
+        cell = tf.clip_by_value(cell, 0, self.grid.num_cells - 1)
+        places = tf.one_hot(cell, self.grid.num_cells)[:, :, None]
+        gains = places * self._scaled(gain)[:, None]
+        width = self.grid.num_cells * self.query_tower.trend_width
+        return tf.concat([query, tf.reshape(gains, [-1, width])], axis=1)
+
+    def _with_trend(self, vectors: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        """Give each item its numbers of all moments."""
+        if not self.config.use_trend:
+            return vectors
+        table = tf.transpose(tf.gather(self.trend_table, rows, axis=1), [1, 0, 2])
+        width = self.grid.num_cells * self.query_tower.trend_width
+        return tf.concat([vectors, tf.reshape(table, [-1, width])], axis=1)
+
+    def _scaled(self, gain: tf.Tensor) -> tf.Tensor:
+        # The task divides by the temperature; the trend is to be free of it.
+        return tf.cast(gain, tf.float32) * (TREND_STEP * self.config.temperature)
 
     def item_vectors(self, num_items: int) -> np.ndarray:
         """Encode the catalogue. Out: float32 (num_items + 1, dim), row 0 zeros."""
@@ -149,18 +188,45 @@ class RetrievalModel(CountedModel):
 
         In: `item_vectors` float32 (items + 1, dim); `user` int32 (b,); `history`
         int32 (b, length), oldest first, padded with 0 at the end; `time`,
-        `last_time` int64 (b,), Unix seconds. Out: float32 (b, dim), of length 1.
+        `last_time` int64 (b,), Unix seconds. Out: float32 (b, dim + trend width): a
+        query of length 1, then the trend's gains.
         """
         count = tf.reduce_sum(tf.cast(history > 0, tf.int32), axis=1)
         vectors = tf.gather(item_vectors, history)
         vectors = tf.ensure_shape(vectors, [None, None, self.config.dim])
-        return _unit(self.query_tower(user, vectors, count, time, last_time))
+        query, gain = self.query_tower(user, vectors, count, time, last_time)
+        gain = tf.cast(gain, tf.float32) + self.trend_boost
+        return tf.concat([_unit(query), self._scaled(gain)], axis=1)
+
+    def boost_trend(self, boost: float) -> None:
+        """Let the recent trend count for more than training taught.
+
+        Training asks for the next event, an evaluation or an application for what
+        comes in weeks; how much more, validation decides.
+        """
+        if self.query_tower.trend_width:
+            self.trend_boost.assign([0.0, boost])
+
+    def index_vectors(self, item_vectors: np.ndarray, trend: np.ndarray) -> np.ndarray:
+        """Return what an index holds: the dot product with a query is the score.
+
+        In: `item_vectors` float32 (items + 1, dim); `trend` (items + 1, TREND_WIDTH),
+        of the moment. Out: float32 (items + 1, dim + trend width).
+        """
+        numbers = trend[:, : self.query_tower.trend_width]
+        return np.concatenate([unit_rows(item_vectors), numbers], axis=1)
 
 
 _ROWS = tf.TensorSpec([None], tf.int32)
 _HISTORY = tf.TensorSpec([None, None], tf.int32)
 _TIMES = tf.TensorSpec([None], tf.int64)
 _VECTORS = tf.TensorSpec([None, None], tf.float32)
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Scale rows to length 1; rows of zeros stay. In, out: float32 (n, dim)."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, 1e-6)
 
 
 def _unit(vectors: tf.Tensor) -> tf.Tensor:

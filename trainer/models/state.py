@@ -67,10 +67,10 @@ class UserState(tf.Module):
         self.limits = limits
         self.lookup = IdLookup(vocabulary, name="user_ids")
         keep = limits.user_state
-        histories, seen = _lists(log, limits) if keep else ([[]] * len(log.start), [])
         none = [np.zeros(0, np.int32)] * (prepared.num_users + 1)
-        self.history = Ragged(histories if keep else none, name="history")
-        self.seen = Ragged(seen if keep else none, name="seen")
+        histories, seen = _lists(log, limits) if keep else (none, none)
+        self.history = Ragged(histories, name="history")
+        self.seen = Ragged(seen, name="seen")
         rows = np.arange(prepared.num_users + 1)
         last = log.last_times(rows, log.user_counts()) * keep
         self.last_time = tf.Variable(last, trainable=False, name="last_time")

@@ -11,6 +11,9 @@ from trainer.models.embeddings import FeatureEmbedding, IdSlots
 from trainer.models.seeded import Step
 from trainer.models.sequence_encoder import SequenceEncoder
 from trainer.models.text_tower import TextTower
+from trainer.models.trend import TREND_WIDTH
+
+TREND_START = 0.3  # At 1 an item would count in proportion to its popularity.
 
 
 class Texts(tf.Module):
@@ -28,10 +31,12 @@ class Texts(tf.Module):
         tokens: np.ndarray | None = None,
     ) -> None:
         super().__init__(name="texts")
-        self.tower = tower if tokens is not None else None
-        table = vectors if tokens is None else tokens
+        if (vectors is None) == (tower is None or tokens is None):
+            raise ValueError("expected vectors, or a tower and tokens")
+        self.tower = tower
+        table = tokens if vectors is None else vectors
         self.table = tf.Variable(table, trainable=False, name="texts")
-        self.dim = int(tower.dim if tokens is not None else vectors.shape[1])
+        self.dim = int(tower.dim) if tower is not None else int(self.table.shape[1])
 
     def __call__(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Return vectors of distinct rows. In: int32 (n,). Out: float32 (n, dim)."""
@@ -149,6 +154,13 @@ class QueryTower(tf.keras.layers.Layer):
                 slots.num_slots, config.dim // 2, name="user_id"
             )
         self.hidden = tf.keras.layers.Dense(2 * config.dim, "gelu", name="hidden")
+        self.trend_width = TREND_WIDTH if config.use_trend else 0
+        self.trend = tf.keras.layers.Dense(
+            self.trend_width,
+            kernel_initializer="zeros",
+            bias_initializer=tf.keras.initializers.Constant(TREND_START),
+            name="trend",
+        )
         # Starts at zero: the history alone decides until the rest has proved itself.
         self.out = tf.keras.layers.Dense(
             config.dim, kernel_initializer="zeros", name="out"
@@ -169,17 +181,19 @@ class QueryTower(tf.keras.layers.Layer):
 
     def combine(
         self, state: tf.Tensor, user: tf.Tensor, time: tf.Tensor, last_time: tf.Tensor
-    ) -> tf.Tensor:
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Add what user and time say to the state of the history.
 
         In: `state` float32 (n, dim), `user` float32 (n, width), `time`, `last_time`
-        int64 (n,), Unix seconds. Out: float32 (n, dim).
+        int64 (n,), Unix seconds. Out: the query, float32 (n, dim), and how much the
+        trend counts for it, float32 (n, trend width).
         """
         parts = [state, tf.cast(user, state.dtype)]
         if self.config.use_time:
             when = request_time_features(tf, time, last_time)
             parts.append(tf.cast(when, state.dtype))
-        return state + self.out(self.hidden(tf.concat(parts, axis=-1)))
+        hidden = self.hidden(tf.concat(parts, axis=-1))
+        return state + self.out(hidden), self.trend(hidden)
 
     def call(
         self,
@@ -188,12 +202,12 @@ class QueryTower(tf.keras.layers.Layer):
         count: tf.Tensor,
         time: tf.Tensor,
         last_time: tf.Tensor,
-    ) -> tf.Tensor:
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Encode one request each.
 
         In: `user` int32 (b,); `history` float32 (b, length, dim), item vectors,
         oldest first, padding at the end; `count` int32 (b,), how many are there;
-        `time`, `last_time` int64 (b,). Out: float32 (b, dim).
+        `time`, `last_time` int64 (b,). Out: as `combine`.
         """
         states = self.encoder(history)
         state = tf.gather(states, count, axis=1, batch_dims=1)
