@@ -20,7 +20,7 @@ OVERRIDES := $(foreach s,$(SET),--set $(s))
 # Read when TensorFlow is first imported; its recommenders refuse Keras 3.
 export TF_USE_LEGACY_KERAS := 1
 export KERAS_BACKEND := tensorflow
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= $(if $(filter 1,$(GPU)),2,3)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data train evaluate export serve query test test-real lint format \

@@ -9,9 +9,10 @@ import functools
 import gc
 import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 import tensorflow as tf
@@ -110,26 +111,27 @@ def _run(way: Way, row: Measured) -> None:
     spent_s = 0.0
     while spent_s < TURN_S:
         gc.collect()
-        epochs, first = cost_of(functools.partial(_first_epoch, way))
-        _, later = cost_of(functools.partial(_later_epoch, epochs))
+        (epochs, _), first = cost_of(functools.partial(_first_epoch, way))
+        _, later = cost_of(functools.partial(_exhausted, epochs, 1))
         row.first.append(first)
         row.later.append(later)
         spent_s += first.wall_s + later.wall_s
 
 
-def _first_epoch(way: Way) -> Epochs:
+def _first_epoch(way: Way) -> tuple[Epochs, Iterator[Any]]:
     epochs = way.open()
-    _exhaust(epochs(0))
-    return epochs
+    return epochs, _exhausted(epochs, 0)
 
 
-def _later_epoch(epochs: Epochs) -> None:
-    _exhaust(epochs(1))
+def _exhausted(epochs: Epochs, number: int) -> Iterator[Any]:
+    """Read an epoch. Out: its iterator, so that its end is not in the caller's clock.
 
-
-def _exhaust(dataset: tf.data.Dataset) -> None:
-    for _ in dataset:
+    An iterator that tf.data tunes may wait for a sleeping thread when it is released.
+    """
+    iterator = iter(epochs(number))
+    for _ in iterator:
         pass
+    return iterator
 
 
 def _print(prepared: Prepared, measured: list[Measured], steps: StepTimes) -> None:

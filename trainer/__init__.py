@@ -6,14 +6,13 @@ anything of the package can import TensorFlow.
 
 import os
 import sys
+from shutil import which
 
 from data.errors import ConfigError
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 # Without a GPU every start says that there is none, as an error of level 2.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Read once, when TensorFlow is first imported; a value that says no cannot stay.
-_chosen_before = os.environ.get("TF_USE_LEGACY_KERAS")
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 

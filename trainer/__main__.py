@@ -47,9 +47,7 @@ def experiment_command(run: Callable[[Experiment], None]) -> Callable[..., None]
 def quieten() -> None:
     """Keep TensorFlow's start-up chatter off the screen; warnings stay in its log."""
     import logging
-    import os
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
 

@@ -73,8 +73,8 @@ class RetrievalConfig:
     temperature: float = 0.12
     batch_size: int = 64
     learning_rate: float = 2e-3
-    epochs: int = 40
-    patience: int = 6
+    epochs: int = 30
+    patience: int = 4
 
     def __post_init__(self) -> None:
         _positive(self, "dim", "history_length", "blocks", "heads", "temperature")
@@ -131,8 +131,6 @@ class TrainConfig:
     """How both models are fitted, whatever they are."""
 
     seed: int = 42
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    strategy: Literal["auto", "none", "mirrored", "multi_worker"] = "auto"
     clip_norm: float = 5.0
     validation_events: int = 2_000
 

@@ -35,10 +35,8 @@ class CountedModel(tfrs.Model):
         """Take one step on a batch; returns the mean loss of the epoch so far."""
         with tf.GradientTape() as tape:
             loss = self.compute_loss(inputs, training=True)
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            scaled = loss / replicas
         variables = self.trainable_variables
-        gradients = tape.gradient(scaled, variables)
+        gradients = tape.gradient(loss, variables)
         gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
         self._apply(list(zip(gradients, variables, strict=True)))
         self.step.value.assign_add(1)

@@ -65,9 +65,6 @@ class RetrievalModel(CountedModel):
             trend = Trend(prepared, log)
             table = np.stack([trend.at(moment) for moment in self.grid.moments()])
             self.trend_table = tf.Variable(table, trainable=False, name="trend_table")
-        self.trend_boost = tf.Variable(
-            tf.zeros([self.query_tower.trend_width]), trainable=False, name="boost"
-        )
         # Traced once: validation encodes the catalogue after every epoch.
         self._encode_items = tf.function(self.item_tower, input_signature=[_ROWS])
         self.encode_queries = tf.function(
@@ -195,7 +192,6 @@ class RetrievalModel(CountedModel):
         vectors = tf.gather(item_vectors, history)
         vectors = tf.ensure_shape(vectors, [None, None, self.config.dim])
         query, gain = self.query_tower(user, vectors, count, time, last_time)
-        gain = tf.cast(gain, tf.float32) + self.trend_boost
         return tf.concat([_unit(query), self._scaled(gain)], axis=1)
 
     def boost_trend(self, boost: float) -> None:
@@ -205,7 +201,7 @@ class RetrievalModel(CountedModel):
         comes in weeks; how much more, validation decides.
         """
         if self.query_tower.trend_width:
-            self.trend_boost.assign([0.0, boost])
+            self.query_tower.trend_boost.assign([0.0, boost])
 
     def index_vectors(self, item_vectors: np.ndarray, trend: np.ndarray) -> np.ndarray:
         """Return what an index holds: the dot product with a query is the score.

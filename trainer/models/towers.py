@@ -161,6 +161,9 @@ class QueryTower(tf.keras.layers.Layer):
             bias_initializer=tf.keras.initializers.Constant(TREND_START),
             name="trend",
         )
+        self.trend_boost = tf.Variable(
+            tf.zeros([self.trend_width]), trainable=False, name="trend_boost"
+        )
         # Starts at zero: the history alone decides until the rest has proved itself.
         self.out = tf.keras.layers.Dense(
             config.dim, kernel_initializer="zeros", name="out"
@@ -193,7 +196,8 @@ class QueryTower(tf.keras.layers.Layer):
             when = request_time_features(tf, time, last_time)
             parts.append(tf.cast(when, state.dtype))
         hidden = self.hidden(tf.concat(parts, axis=-1))
-        return state + self.out(hidden), self.trend(hidden)
+        gain = tf.cast(self.trend(hidden), tf.float32) + self.trend_boost
+        return state + self.out(hidden), gain
 
     def call(
         self,

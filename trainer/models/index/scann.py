@@ -1,5 +1,10 @@
 """The ScaNN index, where its op is present, through TFRS's layer."""
 
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
@@ -55,7 +60,8 @@ class Scann(Index):
             # then searched exactly, large ones at ScaNN's own recall.
             num_reordering_candidates=len(rows) if exact else 2_000,
         )
-        self.layer.index(tf.constant(vectors[rows]), tf.constant(rows))
+        with _quiet_library():
+            self.layer.index(tf.constant(vectors[rows]), tf.constant(rows))
 
     def search(
         self, queries: tf.Tensor, k: tf.Tensor, excluded: tf.Tensor
@@ -70,6 +76,20 @@ class Scann(Index):
         # ScaNN fills up a short answer with numbers that are none.
         out |= tf.math.is_nan(scores)
         return best(rows, tf.where(out, PADDING_SCORE, scores), k)
+
+
+@contextlib.contextmanager
+def _quiet_library() -> Iterator[None]:
+    """Keep what ScaNN's C++ code logs of its progress off the screen."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _in_order(rows: tf.Tensor, scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
