@@ -12,7 +12,7 @@ from data.errors import ConfigError
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 # Without a GPU every start says that there is none, as an error of level 2.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if which("nvidia-smi") else "3")
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 

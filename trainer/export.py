@@ -190,7 +190,7 @@ class _Builder:
             "index": {"kind": index.kind, "items": int(prepared.servable.sum())},
             "ops_beyond_stock": ops_beyond_stock(folder),
             "bytes": _size(folder),
-            "packages": _package_versions(),
+            "packages": package_versions(),
             "config": as_table(self.config),
             **about,
         }
@@ -255,7 +255,8 @@ def _example(key: str, spec: tf.TensorSpec, some: dict[str, str]) -> tf.Tensor:
     return tf.fill(shape, tf.constant(10 if key == "k" else 0, spec.dtype))
 
 
-def _package_versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of what the models stand on."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

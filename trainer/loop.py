@@ -90,6 +90,8 @@ def fit(
             if result.best_epoch == epoch:
                 keeper.save_best()
             keeper.save(epoch, 0, result)
+            if stopped.is_set():
+                raise KeyboardInterrupt(f"stopped; the checkpoint is in {folder}")
     keeper.end(result)
     return result
 
@@ -129,6 +131,7 @@ class _Keeper:
     def __init__(self, model: CountedModel, folder: str) -> None:
         self.folder = folder
         self.state_path = files.join(folder, "state.json")
+        self.newest_path = files.join(folder, "newest")
         self.weights = tf.train.Checkpoint(model=model)
         self.newest = tf.train.CheckpointManager(
             tf.train.Checkpoint(
@@ -136,8 +139,8 @@ class _Keeper:
             )
             if model.text_optimizer is not None
             else tf.train.Checkpoint(model=model, optimizer=model.optimizer),
-            files.join(folder, "newest"),
-            max_to_keep=1,
+            self.newest_path,
+            max_to_keep=2,  # Until the state names the newer, it is the older's.
         )
         self.best_path = files.join(folder, "best", "weights")
 
@@ -155,12 +158,14 @@ class _Keeper:
             return Fit(monitor=schedule.monitor), 0, 0
         state = files.read_json(self.state_path)
         # Optimizer slots appear at the first step and are filled in then.
-        self.newest.checkpoint.restore(state["checkpoint"])
+        path = files.join(self.newest_path, state["checkpoint"])
+        self.newest.checkpoint.restore(path)
         return Fit(**state["fit"]), state["epoch"], state["batch"]
 
     def save(self, epoch: int, batch: int, result: Fit, ended: bool = False) -> None:
-        path = self.newest.save()
-        state = {"epoch": epoch, "batch": batch, "ended": ended, "checkpoint": path}
+        # The name alone: the folder may be moved before the run goes on.
+        name = self.newest.save().rpartition("/")[2]
+        state = {"epoch": epoch, "batch": batch, "ended": ended, "checkpoint": name}
         files.write_json(self.state_path, {**state, "fit": asdict(result)})
 
     def save_best(self) -> None:

@@ -12,7 +12,7 @@ from trainer.boost import best_boost, choose_trend_boost
 from trainer.calibration import fit_calibration
 from trainer.evaluate import evaluate
 from trainer.experiment import Experiment, FittedParts
-from trainer.export import Fitted, export
+from trainer.export import Fitted, export, package_versions
 from trainer.fitting import Fitter
 from trainer.loop import Fit
 from trainer.ranking_examples import Examples, Source, build_examples
@@ -107,11 +107,12 @@ def measure_and_report(experiment: Experiment) -> None:
         "two_stage": parts.ranking.at(now),
     }
     skipped: dict[str, str] = {}
+    chosen: dict[str, dict[str, Any]] = {}
     if experiment.config.evaluation.baselines:
         current = None if now is None else prepared.events.earlier_than(now)
         tuned = baselines.tune(prepared, current=current)
         scorers |= tuned.scorers
-        skipped = tuned.skipped
+        skipped, chosen = tuned.skipped, tuned.chosen
     found = evaluate(
         prepared,
         TEST,
@@ -130,18 +131,19 @@ def measure_and_report(experiment: Experiment) -> None:
         found,
         curves=curves,
         examples=_example_users(prepared, parts.ranking.at(now)),
-        about=_about(experiment),
+        about=_about(experiment, chosen),
     )
     print_table(found)
 
 
-def _about(experiment: Experiment) -> dict[str, Any]:
+def _about(experiment: Experiment, chosen: dict[str, dict[str, Any]]) -> dict[str, Any]:
     prepared = experiment.prepared
     counts = prepared.manifest["counts"]
+    facts = experiment.fitted.facts
     return {
+        "data set": experiment.config.data.catalog or experiment.path.stem,
         "run": experiment.evaluation.id,
         "data": {
-            "name": experiment.config.data.catalog or experiment.path.stem,
             "fingerprint": prepared.fingerprint,
             **{
                 name: counts[name] for name in ("users", "items", "events", "positives")
@@ -149,7 +151,14 @@ def _about(experiment: Experiment) -> dict[str, Any]:
             "split": experiment.config.data.split.kind,
             "cuts": prepared.manifest["split"]["cuts"],
         },
-        "configuration": str(experiment.path.name),
+        "chosen on validation": {
+            "epochs of retrieval": facts["retrieval"]["best_epoch"],
+            "epochs of ranking": facts["ranking"]["best_epoch"],
+            "trend boost": facts["retrieval"]["trend_boost"],
+            **{name: str(settings) for name, settings in chosen.items()},
+        },
+        "negatives of ranking": facts["ranking"]["examples"],
+        "versions": package_versions(),
     }
 
 

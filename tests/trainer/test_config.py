@@ -39,7 +39,7 @@ def test_overrides_are_typed_by_their_field(planted: Planted) -> None:
     [
         ("rankings.dim=3", "unknown key 'rankings'. .*ranking"),
         ("retrieval.dropuot=0.3", "unknown key 'dropuot'. .*dropout"),
-        ("train.strategy='mirored'", "unknown value 'mirored'. .*mirrored"),
+        ("ranking.order_by='likes'", "unknown value 'likes'. .*like"),
         ("export.retrieval_index='scan'", "unknown value 'scan'. .*scann"),
         ("retrieval.dim='wide'", "dim: expected a whole number, got 'wide'"),
         ("retrieval.dim=8.5", r"dim: expected a whole number, got 8\.5"),

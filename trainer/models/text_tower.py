@@ -30,9 +30,13 @@ class TextTower(tf.keras.layers.Layer):
         self._tokenizer, self._backbone = tokenizer, backbone
         _freeze_below(backbone, config.trainable_layers)
         self.dim = int(backbone.hidden_dim)
+        frozen = [v.value for v in backbone.non_trainable_variables]
+        for value in frozen:
+            # Keras 3 freezes its own wrapper; tf-keras asks the variable itself.
+            value._trainable = False
         # Held here so that tf-keras trains them and a SavedModel keeps them.
         self._trained = [v.value for v in backbone.trainable_variables]
-        self._frozen = [v.value for v in backbone.non_trainable_variables]
+        self._frozen = frozen
 
     @property
     def trains(self) -> bool:
