@@ -50,6 +50,7 @@ class Measured:
     examples: int
     batches: int
     checksum: int
+    tensors: dict[str, str]
     first: list[Cost] = field(default_factory=list)
     later: list[Cost] = field(default_factory=list)
 
@@ -69,8 +70,7 @@ def main(events: int, runs: int, json_path: str | None) -> None:
         prepared = prepare_synthetic(folder, Sizes(events=events))
         ways = all_ways(prepared, folder)
         measured = [_write_and_check(way) for way in ways]
-        if len({(row.examples, row.checksum) for row in measured}) > 1:
-            raise RuntimeError(f"the ways deliver different targets: {measured}")
+        _require_same_targets(measured)
         for number in range(runs):
             say(f"Run {number + 1} of {runs} ...")
             for turn in range(len(ways)):  # Each run begins with another way.
@@ -103,7 +103,14 @@ def _write_and_check(way: Way) -> Measured:
         examples=examples,
         batches=batches,
         checksum=checksum,
+        tensors={name: batch[name].dtype.name for name in sorted(batch)},
     )
+
+
+def _require_same_targets(measured: list[Measured]) -> None:
+    contents = {(m.examples, m.checksum, str(m.tensors)) for m in measured}
+    if len(contents) > 1:
+        raise RuntimeError(f"the ways deliver different batches: {contents}")
 
 
 def _run(way: Way, row: Measured) -> None:

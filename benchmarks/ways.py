@@ -135,14 +135,13 @@ def _alone(log: EventLog, places: np.ndarray) -> Columns:
         "target": log.item[places],
         "slot": np.minimum(before, LENGTH),
         "time": log.time[places],
-        "last_time": log.last_times(user, before),
         "weight": log.weight[places],
     }
 
 
 def _widen(batch: Batch) -> Batch:
     """Give each row its one target in the shape of a window's."""
-    names = ("target", "slot", "time", "last_time", "weight")
+    names = ("target", "slot", "time", "weight")
     padding = [[0, 0], [0, LENGTH - 1]]
     return batch | {name: tf.pad(batch[name][:, None], padding) for name in names}
 

@@ -1,8 +1,11 @@
 """What the exported servables are asked, by name."""
 
+import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from data.events import TEST
 from tests.integration.support import Calls, EvaluatedJob
@@ -27,12 +30,9 @@ def ordinary_user(job: EvaluatedJob) -> str:
     return users_of_the_test_part(job)[0]
 
 
-def items_table(job: EvaluatedJob) -> Any:
+def items_table(job: EvaluatedJob) -> pd.DataFrame:
     """Read the raw items by id."""
-    import pandas as pd
-
-    frame = pd.read_csv(job.planted.folder / "items.csv", dtype=str)
-    return frame.fillna("").set_index("item_id")
+    return _read(job.planted.folder / "items.csv").set_index("item_id")
 
 
 def with_history(
@@ -206,14 +206,16 @@ def item_columns(table: Any) -> dict[str, list[Any]]:
 
 def seen_items(job: EvaluatedJob, user: str, *, ever: bool = False) -> list[str]:
     """List what a user met before the test part, or ever, from the raw table."""
-    import pandas as pd
-
-    path = job.planted.folder / "interactions.csv"
-    frame = pd.read_csv(path, keep_default_na=False, dtype={"user_id": str})
+    frame = _read(job.planted.folder / "interactions.csv")
     keep = frame["user_id"] == user
     if not ever:
-        keep &= frame["timestamp"] < job.prepared.cut(TEST)
+        keep &= frame["timestamp"].astype(int) < job.prepared.cut(TEST)
     return sorted(set(frame.loc[keep, "item_id"]))
+
+
+@functools.cache
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, dtype=str)
 
 
 def open_items(job: EvaluatedJob, user: str) -> list[str]:

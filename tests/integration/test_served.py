@@ -17,7 +17,11 @@ def python_scores(evaluated: EvaluatedJob) -> dict[str, np.ndarray]:
     prepared, parts = evaluated.prepared, evaluated.experiment.fitted
     queries = prepared.queries(TEST)
     rows = np.arange(len(queries))
-    scorers = {"retrieval": parts.retrieval, "recommender": parts.ranking}
+    now = prepared.cut(TEST)  # The moment of the export.
+    scorers = {
+        "retrieval": parts.retrieval.at(now),
+        "recommender": parts.ranking.at(now),
+    }
     found = {}
     for name, scorer in scorers.items():
         scores = scorer(queries, rows)
@@ -85,8 +89,9 @@ def test_comparison_finds_a_wrong_list() -> None:
 def test_ranking_equals_python(evaluated: EvaluatedJob, calls: Calls) -> None:
     prepared, parts = evaluated.prepared, evaluated.experiment.fitted
     queries = prepared.queries(TEST)
-    requests = parts.retrieval.requests(queries, np.arange(len(queries)))
-    cosines = parts.retrieval.scores(requests)
+    retrieval = parts.retrieval.at(prepared.cut(TEST))
+    requests = retrieval.requests(queries, np.arange(len(queries)))
+    cosines = retrieval.scores(requests)
     row_of = {item: row for row, item in enumerate(prepared.item_ids)}
     warm = [row_of[i] for i in sorted(evaluated.planted.successor)]
     item = np.tile(np.array(warm, np.int32), (len(queries), 1))

@@ -63,9 +63,11 @@ def test_tokens_are_framed_and_cut(tower: TextTower, texts: list[str]) -> None:
 
 def test_one_many_and_in_graph(tower: TextTower, texts: list[str]) -> None:
     many = tower.encode(np.array(texts))
-    alone = np.concatenate([tower.encode(np.array([text])) for text in texts])
+    # Each call of encode traces its graph anew: the shortest and the longest will do.
+    alone = {place: tower.encode(np.array([texts[place]]))[0] for place in (1, 4)}
     graph = tf.function(tower.encode_in_graph)(tf.constant(texts)).numpy()
-    np.testing.assert_allclose(alone, many, atol=1e-5)
+    for place, vector in alone.items():
+        np.testing.assert_allclose(vector, many[place], atol=1e-5)
     np.testing.assert_allclose(graph, many, atol=1e-5)
     assert not many[0].any()
     assert not graph[0].any()
@@ -80,9 +82,9 @@ def test_batches_of_many_lengths(tower: TextTower, planted: Planted) -> None:
         " ".join(rng.choice(planted.all_words, n)) for n in rng.integers(1, 14, 700)
     ]
     found = tower.encode(np.array(texts))
-    some = rng.choice(700, 5, replace=False)
-    alone = [tower.encode(np.array([texts[i]]))[0] for i in some]
-    np.testing.assert_allclose(found[some], alone, atol=1e-5)
+    some = rng.choice(700, 40, replace=False)
+    tokens = tower.token_table(np.array(texts)[some])
+    np.testing.assert_allclose(found[some], tower(tokens), atol=1e-5)
 
 
 @pytest.mark.parametrize("preset", ["no-such-preset", "bert_tiny_en_nonsense"])
