@@ -28,11 +28,12 @@ TOML = "trainer/configs/ml-100k.toml"
 KNOWN, UNKNOWN = "196", "nobody"
 # Few epochs: the path is what is tested here, and the full fit takes its time.
 SETTINGS = (
-    "retrieval.epochs=3",
+    "retrieval.epochs=2",
     "retrieval.dim=32",
     "retrieval.history_length=30",
     "ranking.epochs=1",
     "ranking.candidates=100",
+    "ranking.window=0.15",
     "train.validation_events=500",
 )
 SERVABLES = ("ranking", "recommender", "retrieval")

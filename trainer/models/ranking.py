@@ -55,11 +55,12 @@ class ItemPart(tf.keras.layers.Layer):
         self.codes = CodeTable(prepared.item_features, name="item_codes")
         self.ids = tf.keras.layers.Embedding(self.slots.num_slots, config.dim)
         self.features = FeatureEmbedding(prepared.features.items, name="item_features")
+        # Held by a layer, so that Keras trains it.
+        self.text_tower = None if texts is None else texts.tower
         if texts is not None:
             self.text = tf.keras.layers.Dense(
                 config.dim, activation="relu", name="text"
             )
-            self.text_tower = texts.tower  # Held by a layer, so that Keras trains it.
 
     def call(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Encode distinct items. In: int32 (n,). Out: float32 (n, width)."""
