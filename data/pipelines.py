@@ -123,4 +123,7 @@ class EpochBatches:
             self.num_examples
         )
         dataset = tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size)
-        return dataset.map(self.gather, num_parallel_calls=2).prefetch(2)
+        options = tf.data.Options()
+        options.autotune.enabled = False  # Releasing a tuned iterator may wait seconds.
+        batches = dataset.map(self.gather, num_parallel_calls=2).prefetch(2)
+        return batches.with_options(options)

@@ -29,9 +29,8 @@ class Widths:
         Raises: OSError, ValueError: the file cannot be read, or is not JSON.
         """
         manifest = json.loads(Path(path).read_text(encoding="utf-8"))
-        return cls(
-            history=manifest.get("max_history"), exclude=manifest.get("max_exclude")
-        )
+        limits = manifest.get("limits", {})
+        return cls(history=limits.get("max_history"), exclude=limits.get("max_exclude"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.client import Client, GrpcClient, RestClient, ServingError
+from serving.client import Client, GrpcClient, RestClient, ServingError, Widths
 from tests.integration.calls import (
     NOBODY,
     items_table,
@@ -18,6 +18,7 @@ from tests.integration.calls import (
     ordinary_user,
     seen_items,
     users_of_the_test_part,
+    warm_items,
 )
 from tests.integration.support import ROOT, Calls, EvaluatedJob
 from tests.serving.support import Address, free_ports
@@ -70,6 +71,19 @@ def test_k_history_and_exclusions(
     with pytest.raises(ServingError, match=r"k: expected from 1 to 150") as caught:
         client.recommend(user, k=151)
     assert caught.value.code == "INVALID_ARGUMENT"
+
+
+def test_widths_of_the_manifest(
+    evaluated: EvaluatedJob, server: Address, grpc_client: GrpcClient
+) -> None:
+    folder = evaluated.models / "recommender" / str(evaluated.version)
+    widths = Widths.from_manifest(folder / "manifest.json")
+    assert widths == Widths(history=20, exclude=20)
+    user, items = ordinary_user(evaluated), warm_items(evaluated)[:3]
+    with GrpcClient(server.grpc, widths=widths) as client:
+        padded = client.recommend(user, history=items, exclude=items[:1])
+    free = grpc_client.recommend(user, history=items, exclude=items[:1])
+    assert [r.item_id for r in padded] == [r.item_id for r in free]
 
 
 def test_an_unknown_user(evaluated: EvaluatedJob, calls: Calls, client: Client) -> None:

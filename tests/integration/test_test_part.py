@@ -14,9 +14,9 @@ OVERRIDES = [
     "retrieval.dim=16",
     "retrieval.history_length=12",
     "retrieval.blocks=1",
-    "retrieval.epochs=3",
+    "retrieval.epochs=2",
     "ranking.dim=8",
-    "ranking.epochs=2",
+    "ranking.epochs=1",
     "ranking.candidates=40",
 ]
 
@@ -44,28 +44,21 @@ def with_noise(folder: Path, cut: int) -> int:
     return int(test.sum())
 
 
-def weights_of(model: Any) -> dict[str, np.ndarray]:
-    variables = {f"{i}/{v.name}": v.numpy() for i, v in enumerate(model.variables)}
-    assert variables
-    return variables
+def assert_same_weights(one: Any, other: Any) -> None:
+    assert len(one.variables) == len(other.variables) > 10
+    for mine, theirs in zip(one.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(mine.numpy(), theirs.numpy(), err_msg=mine.name)
 
 
 def test_noise_in_the_test_part_changes_no_model(tmp_path: Path) -> None:
-    planted = write_planted(tmp_path / "data", num_users=120)
+    planted = write_planted(tmp_path / "data", num_users=80)
     before, first = fitted(planted.toml, tmp_path / "first")
     changed = with_noise(tmp_path / "data", before.prepared.cut(2))
-    assert changed > 50
+    assert changed > 30
     after, second = fitted(planted.toml, tmp_path / "second")
     assert before.prepared.fingerprint != after.prepared.fingerprint
-    for one, other in (
-        (first.retrieval.model, second.retrieval.model),
-        (first.early.model, second.early.model),
-        (first.ranking.model, second.ranking.model),
-    ):
-        mine, theirs = weights_of(one), weights_of(other)
-        assert mine.keys() == theirs.keys()
-        for name, values in mine.items():
-            np.testing.assert_array_equal(values, theirs[name], err_msg=name)
+    for part in ("retrieval", "early", "ranking"):
+        assert_same_weights(getattr(first, part).model, getattr(second, part).model)
     assert first.calibration == second.calibration
     for stage in ("retrieval", "ranking"):
         assert first.facts[stage]["best_epoch"] == second.facts[stage]["best_epoch"]

@@ -181,7 +181,7 @@ def test_padding(
 
 def test_widths_from_a_manifest(tmp_path: Any) -> None:
     path = tmp_path / "manifest.json"
-    path.write_text('{"max_history": 50, "max_exclude": 100, "other": 1}')
+    path.write_text('{"limits": {"max_history": 50, "max_exclude": 100, "k": 10}}')
     assert Widths.from_manifest(path) == Widths(history=50, exclude=100)
 
 
