@@ -185,6 +185,8 @@ def test_an_interrupted_process_exits_with_130(data_set: DataSet) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background jobs are started deaf to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     writer = _open_when_read(fifo)
     process.send_signal(signal.SIGINT)
