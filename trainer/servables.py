@@ -226,7 +226,7 @@ class RetrievalServable(ListServable):
         return {"embedding": self.retrieval.as_queries(vectors)}
 
     # One function for all signatures: each copy of a BERT's graph costs load time.
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def _encode(self, text: tf.Tensor) -> tf.Tensor:
         tower: Any = self.text_tower
         return tower.encode_in_graph(text)
@@ -331,4 +331,6 @@ def _function(
     def signature(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return call(**inputs) if argument is None else call(*inputs.values())
 
-    return tf.function(signature).get_concrete_function(**{s.name: s for s in specs})
+    # The graphs hold no Python control flow, whose conversion takes most of an export.
+    traced = tf.function(signature, autograph=False)
+    return traced.get_concrete_function(**{s.name: s for s in specs})

@@ -119,8 +119,12 @@ class RankingModel(CountedModel):
         self.rating_task = tfrs.tasks.Ranking(
             tf.keras.losses.MeanSquaredError(reduction="none")
         )
-        self._encode_items = tf.function(self.item_part, input_signature=[_ROWS])
-        self.rank_rows = tf.function(self._rank_rows, reduce_retracing=True)
+        self._encode_items = tf.function(
+            self.item_part, input_signature=[_ROWS], autograph=False
+        )
+        self.rank_rows = tf.function(
+            self._rank_rows, reduce_retracing=True, autograph=False
+        )
 
     def user(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Encode users. In: int32 (b,). Out: float32 (b, width)."""

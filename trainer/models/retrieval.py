@@ -66,9 +66,13 @@ class RetrievalModel(CountedModel):
             table = np.stack([trend.at(moment) for moment in self.grid.moments()])
             self.trend_table = tf.Variable(table, trainable=False, name="trend_table")
         # Traced once: validation encodes the catalogue after every epoch.
-        self._encode_items = tf.function(self.item_tower, input_signature=[_ROWS])
+        self._encode_items = tf.function(
+            self.item_tower, input_signature=[_ROWS], autograph=False
+        )
         self.encode_queries = tf.function(
-            self.queries, input_signature=[_VECTORS, _ROWS, _HISTORY, _TIMES, _TIMES]
+            self.queries,
+            input_signature=[_VECTORS, _ROWS, _HISTORY, _TIMES, _TIMES],
+            autograph=False,
         )
         self.task = tfrs.tasks.Retrieval(
             loss=tf.keras.losses.CategoricalCrossentropy(
