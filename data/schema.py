@@ -31,6 +31,9 @@ Role = Literal[
     "feature",
 ]
 Kind = Literal["categorical", "multi_categorical", "numeric", "text"]
+SplitKind = Literal[
+    "temporal", "leave_one_out", "held_out_users", "cold_items", "rolling"
+]
 
 ROLES_OF = {
     "interactions": {
@@ -92,11 +95,15 @@ class Table:
     """One table: where it is, how it is written, what its columns mean.
 
     `path` is relative to the catalog's folder if `[data].catalog` names a set, else
-    to the TOML. Without a header, `names` gives the columns' names in order.
+    to the TOML. `format` "auto" goes by the file's name: .jsonl, .ndjson and .json
+    are JSON lines, .parquet is Parquet, all else is separated text; .gz may follow.
+    `separator`, `encoding`, `header` and `names` are for separated text, which without
+    a header needs `names`, the columns' names in order.
     """
 
     path: str
     columns: dict[str, Column]
+    format: Literal["auto", "csv", "json_lines", "parquet"] = "auto"
     separator: str = ","
     encoding: str = "utf-8"
     header: bool = True
@@ -128,14 +135,19 @@ class Table:
 class Label:
     """What counts as a positive: a comparison with the label, or names of events.
 
-    Without either every event is a positive.
+    Without either every event is a positive. `weights` gives what an event of a name
+    counts in the losses, 1 if it is not listed; a weight column multiplies it.
     """
 
     positive: str | tuple[str, ...] = ()
+    weights: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.positive, str):
             self.comparison()
+        for name, weight in self.weights.items():
+            if not 0 <= weight < math.inf:
+                raise ConfigError(f"weights: {name} is {weight}, expected 0 or more.")
 
     def comparison(self) -> tuple[str, float]:
         """Return the operator and the bound of a comparison such as ">= 4"."""
@@ -156,19 +168,53 @@ class Split:
 
     `temporal`: `validation` and `test` are the shares of events, newest last.
     `leave_one_out`: each user's last event tests, the last but one validates.
+    `held_out_users`: shares of the users, none of whose events are trained on; the
+    share `fold_in` of their events is their history, the rest, the `newest` or a
+    `random` choice (`targets`), is asked for.
+    `cold_items`: shares of the items, none of whose events are trained on.
+    `rolling`: `cuts` temporal splits whose test parts, `test` of the events each, lie
+    one after the other at the end; the model is fitted for each, results are pooled.
+    `seed` chooses users, items and random targets.
     """
 
-    kind: Literal["temporal", "leave_one_out"] = "temporal"
+    kind: SplitKind = "temporal"
     validation: float = 0.1
     test: float = 0.1
+    fold_in: float = 0.8
+    targets: Literal["newest", "random"] = "newest"
+    cuts: int = 5
+    seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("validation", "test"):
+        for name in ("validation", "test", "fold_in"):
             share = getattr(self, name)
             if not 0 < share < 1:
                 raise ConfigError(f"{name} is {share}, expected between 0 and 1.")
-        if self.validation + self.test >= 1:
-            raise ConfigError("validation and test leave nothing to train on.")
+        if self.cuts < 1:
+            raise ConfigError(f"cuts is {self.cuts}, expected 1 or more.")
+        tests = self.cuts if self.kind == "rolling" else 1
+        if self.validation + tests * self.test >= 1:
+            times = f", {tests} times," if tests > 1 else ""
+            raise ConfigError(f"validation and test{times} leave nothing to train on.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which events are kept before the split.
+
+    `positives_only` drops the others. Users and items of fewer events than
+    `min_user_events` and `min_item_events` are dropped by turns until all that are
+    left have as many (the k-core when both are k).
+    """
+
+    positives_only: bool = False
+    min_user_events: int = 1
+    min_item_events: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("min_user_events", "min_item_events"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 up.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +227,7 @@ class DataConfig:
     catalog: str | None = None
     label: Label = field(default_factory=Label)
     split: Split = field(default_factory=Split)
+    filter: Filter = field(default_factory=Filter)
     popularity_window_days: float = 30.0
     max_categories: int = 10_000
 
@@ -205,12 +252,14 @@ class DataConfig:
                 f"[data.label] positive = {positive!r} compares a label, and no "
                 "column of the interactions has the role 'label'."
             )
-        if isinstance(positive, tuple) and positive:
-            if not self.interactions.column("event"):
-                raise ConfigError(
-                    "[data.label] positive lists events, and no column of the "
-                    "interactions has the role 'event'."
-                )
+        listed = [n for n in ("positive", "weights") if getattr(self.label, n)]
+        if isinstance(positive, str):
+            listed.remove("positive")
+        if listed and not self.interactions.column("event"):
+            raise ConfigError(
+                f"[data.label] {listed[0]} lists events, and no column of the "
+                "interactions has the role 'event'."
+            )
 
     def tables(self) -> dict[str, Table]:
         """Return the tables that the TOML names, by name."""
