@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.synthetic_tables import GENRES, TOML
 from data.prepare import prepare
 from data.prepared import Prepared
 from data.schema import data_config
@@ -14,39 +15,6 @@ from data.settings import read_toml
 START_S, SPAN_S = 956_700_000, 1_000 * 86_400
 LEAST_EVENTS = 20  # What MovieLens keeps of a user at least.
 TAIL_START = 150  # The most popular item gets about 0.4 % of the events, as there.
-GENRES = tuple("action comedy crime drama fantasy horror musical romance war".split())
-
-TOML = """\
-[data.interactions]
-path = "interactions.csv"
-
-[data.interactions.columns]
-user_id = { role = "user_id" }
-item_id = { role = "item_id" }
-rating = { role = "label" }
-timestamp = { role = "time" }
-
-[data.items]
-path = "items.csv"
-
-[data.items.columns]
-item_id = { role = "item_id" }
-title = { kind = "text", title = true }
-genres = { kind = "multi_categorical", separator = "|", display = true }
-year = { kind = "numeric", display = true }
-
-[data.users]
-path = "users.csv"
-
-[data.users.columns]
-user_id = { role = "user_id" }
-age = { kind = "numeric" }
-gender = { kind = "categorical" }
-occupation = { kind = "categorical" }
-
-[data.label]
-positive = ">= 4"
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
