@@ -1,10 +1,12 @@
 """Reading single members of zip (wheel) and tar (source distribution) archives.
 
+A folder of files can be read the same way; what ends in `.gz` there is unpacked.
 Members are read by their exact names and never unpacked, so that an archive cannot
 choose where a file is written.
 """
 
 import contextlib
+import gzip
 import hashlib
 import shutil
 import tarfile
@@ -12,12 +14,13 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 from data.errors import DataError
 
 CHUNK_BYTES = 1 << 20
 _UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError)
+_UNREADABLE_GZIP = (gzip.BadGzipFile, zlib.error, EOFError)
 
 
 class Members(Protocol):
@@ -58,6 +61,19 @@ class _Tar:
         raise _missing(self.path, name)
 
 
+class _Folder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self, name: str) -> IO[bytes]:
+        place = self.path / name
+        if not place.is_file():
+            raise _missing(self.path, name)
+        if place.suffix == ".gz":
+            return cast(IO[bytes], gzip.open(place))
+        return open(place, "rb")
+
+
 def _missing(path: Path, name: str) -> DataError:
     return DataError(
         f"{path.name}: expected the member {name}, found none of that name. "
@@ -79,6 +95,21 @@ def open_archive(path: Path) -> Iterator[Members]:
         raise DataError(
             f"{path.name}: expected a zip or tar archive, found a file that cannot be "
             f"read as one ({err}). Delete it and fetch it again."
+        ) from err
+
+
+@contextlib.contextmanager
+def open_folder(path: Path) -> Iterator[Members]:
+    """Open a folder of files as if it were an archive of them.
+
+    Raises: a `.gz` that is none, or is damaged further in -> DataError.
+    """
+    try:
+        yield _Folder(path)
+    except _UNREADABLE_GZIP as err:
+        raise DataError(
+            f"{path}: expected .gz files that can be unpacked, found a damaged one "
+            f"({err}). Fetch them again."
         ) from err
 
 

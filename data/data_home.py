@@ -1,7 +1,8 @@
 """What a person has put into the folder that TANDEM_DATA_HOME names.
 
 `$TANDEM_DATA_HOME/<name>/` may hold any archive that the catalog knows for the name,
-or the finished files themselves (a copy of another machine's cache).
+the files that its publisher offers together, the finished files themselves (a copy of
+another machine's cache), or what the catalog accepts as a stand-in for the data set.
 """
 
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from data.archives import check, digest_of
 from data.errors import DataError
-from data.sources import Archive, Entry
+from data.sources import Archive, Entry, Parts, StandIn
 
 VARIABLE = "TANDEM_DATA_HOME"
 _SUFFIXES = (".zip", ".whl", ".gz", ".tgz", ".tar")
@@ -37,20 +38,46 @@ def find_archive(entry: Entry, folder: Path) -> tuple[Archive, Path] | None:
         if path.suffix not in _SUFFIXES or not path.is_file():
             continue
         for archive in entry.archives:
-            if path.stat().st_size == archive.size and _digest(path, archive.digest):
+            likely = archive.size in (0, path.stat().st_size)
+            if likely and _digest(path, archive.digest):
                 return archive, path
+    return None
+
+
+def find_parts(entry: Entry, folder: Path) -> Parts | None:
+    """Return the source whose parts all lie in a folder.
+
+    Raises: one of them has another checksum than a known one -> DataError.
+    """
+    for parts in (source for source in entry.sources if isinstance(source, Parts)):
+        paths = [folder / part.file for part in parts.parts]
+        if not all(path.is_file() for path in paths):
+            continue
+        for part, path in zip(parts.parts, paths, strict=True):
+            if part.sha256:
+                _check_given(path, f"sha256:{part.sha256}")
+        return parts
+    return None
+
+
+def find_stand_in(entry: Entry, folder: Path) -> tuple[StandIn, Path] | None:
+    """Return the entry's stand-in and the folder that holds its files."""
+    if stand_in := entry.stand_in:
+        for place in (folder, folder.parent / stand_in.folder):
+            if all((place / name).is_file() for name in stand_in.files):
+                return stand_in, place
     return None
 
 
 def copy_files(entry: Entry, folder: Path, out: Path) -> bool:
     """Copy the entry's own files if all of them lie in a folder; tell whether so.
 
-    Raises: one of them has another checksum -> DataError with both sums.
+    Raises: a pinned one has another checksum -> DataError with both sums.
     """
     if not all((folder / file.name).is_file() for file in entry.files):
         return False
-    for file in entry.files:
-        _check_given(folder / file.name, f"sha256:{file.sha256}")
+    for pinned in entry.pinned:
+        _check_given(folder / pinned.name, f"sha256:{pinned.sha256}")
     for file in entry.files:
         shutil.copyfile(folder / file.name, out / file.name)
     return True

@@ -35,8 +35,9 @@ def download(
 ) -> str:
     """Write what an address gives to a file.
 
-    In: `size`: the expected bytes. Out: the sum of what came, as `algorithm:hex`.
-    Raises: no answer, an answer that is no file, more bytes than expected ->
+    In: `size`: the expected bytes; 0 takes as many as the server announces.
+    Out: the sum of what came, as `algorithm:hex`.
+    Raises: no answer, an answer that is no file, other bytes than expected ->
     DataError that says so; the disk is full -> OSError.
     """
     digest = hashlib.new(algorithm)
@@ -45,11 +46,12 @@ def download(
     try:
         with http.stream("GET", url, headers=as_it_is) as answer:
             answer.raise_for_status()
+            size = size or int(answer.headers.get("content-length", 0))
             title = f"Fetching {target.name} (MB)"
             with open(target, "wb") as file, progress(title, size / 1e6) as advance:
                 for block in answer.iter_raw():
                     came += len(block)
-                    if came > size:
+                    if 0 < size < came:
                         break
                     digest.update(block)
                     file.write(block)
@@ -58,6 +60,6 @@ def download(
         raise DataError(f"the server answered {err.response.status_code}") from err
     except (httpx2.HTTPError, httpx2.InvalidURL) as err:
         raise DataError(f"{type(err).__name__}: {redact(str(err))}") from err
-    if came > size:
+    if 0 < size < came:
         raise DataError(f"{target.name}: expected {size:,} bytes, found more")
     return f"{algorithm}:{digest.hexdigest()}"

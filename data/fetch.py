@@ -5,17 +5,18 @@ import datetime
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from data import catalog, files
+from data import catalog, data_home, files
 from data.console import say
 from data.errors import DataError
 from data.obtain import obtain
-from data.sources import Entry
+from data.sources import Entry, File, Table
+from data.written import check_same, fits
 
 SOURCE = "source.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -36,16 +37,42 @@ def fetch(name: str, cache: Path | None = None, *, again: bool = False) -> Path:
     entry = catalog.find(name)
     root = cache or cache_folder()
     place = root / name
-    if not again and is_ready(entry, place):
-        return place
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with _locked(root, entry):
-            if again or not is_ready(entry, place):
-                _fetch_into(entry, place)
-    except OSError as err:
-        raise _explain(err, entry, root) from err
+    if again or not is_ready(entry, place):
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with _locked(root, entry):
+                if again or not is_ready(entry, place):
+                    _fetch_into(entry, place)
+        except OSError as err:
+            raise _explain(err, entry, root) from err
+    if note := stand_in_note(entry, place):
+        say(note)
     return place
+
+
+def source_of(name: str, cache: Path | None = None) -> dict[str, Any]:
+    """Return the record of what was fetched; empty where nothing was."""
+    try:
+        return dict(files.read_json((cache or cache_folder()) / name / SOURCE))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def stand_in_note(entry: Entry, place: Path) -> str:
+    """Say that a folder holds a stand-in and how to replace it; "" if it does not.
+
+    Said whenever one is used: what is measured on it is not what others report.
+    """
+    record = source_of(place.name, place.parent)
+    if "stand_in" not in record:
+        return ""
+    rows = record["files"][entry.files[0].name]["rows"]
+    return (
+        f"{entry.title}: a stand-in from {record['source']}: {record['stand_in']} "
+        f"({rows:,} interactions). What is measured on it does not compare with the "
+        f"data set. To have that, unset {data_home.VARIABLE}, or put the publisher's "
+        f"files into ${data_home.VARIABLE}/{entry.name}/, and remove {place}."
+    )
 
 
 def cache_folder() -> Path:
@@ -61,15 +88,19 @@ def is_ready(entry: Entry, place: Path) -> bool:
 
     A record of other sums than the catalog's, as an older reader left them, is none.
     """
+    record = source_of(place.name, place.parent)
+    wanted = _files_of(entry, record)
     try:
-        recorded = files.read_json(place / SOURCE)["files"]
-        return all(
-            recorded[file.name]["sha256"] == file.sha256
-            and (place / file.name).stat().st_size == file.size
-            for file in entry.files
-        )
+        recorded = record["files"]
+        return all(fits(f, recorded[f.name], place / f.name) for f in wanted)
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _files_of(entry: Entry, record: Mapping[str, Any]) -> tuple[File | Table, ...]:
+    if entry.stand_in and "stand_in" in record:
+        return entry.stand_in.tables
+    return entry.files
 
 
 @contextlib.contextmanager
@@ -90,14 +121,17 @@ def _locked(root: Path, entry: Entry) -> Iterator[None]:
 def _fetch_into(entry: Entry, place: Path) -> None:
     for left in place.parent.glob(f".{entry.name}.*.tmp"):
         shutil.rmtree(left, ignore_errors=True)  # Of a process that was killed.
+    before = source_of(place.name, place.parent) if is_ready(entry, place) else {}
     with files.new_folder(place) as new:
         source = obtain(entry, Path(new))
+        if before and "stand_in" not in {**before, **source}:
+            check_same(entry.files, before["files"], source["files"], place)
         files.write_json(Path(new) / SOURCE, _record(entry, source))
     say(f"{entry.title}: from {source['source']}, now in {place}")
     say(entry.terms)
 
 
-def _record(entry: Entry, source: dict[str, str]) -> dict[str, Any]:
+def _record(entry: Entry, source: dict[str, Any]) -> dict[str, Any]:
     now = datetime.datetime.now(datetime.UTC)
     return {
         "name": entry.name,
@@ -105,13 +139,8 @@ def _record(entry: Entry, source: dict[str, str]) -> dict[str, Any]:
         "publisher": entry.publisher,
         "licence": entry.licence,
         "terms": entry.terms,
-        **source,
         "fetched": now.isoformat(timespec="seconds"),
-        "files": {
-            file.name: {"sha256": file.sha256, "bytes": file.size}
-            | ({"rows": file.rows} if file.rows is not None else {})
-            for file in entry.files
-        },
+        **source,
     }
 
 
@@ -119,11 +148,12 @@ def _explain(err: OSError, entry: Entry, root: Path) -> Exception:
     """Turn what the disk said into what a person can do about it."""
     if err.errno in _FULL:
         archive = max((archive.size for archive in entry.archives), default=0)
-        need = 2 * archive + sum(file.size for file in entry.files)
+        need = 2 * archive + sum(file.size for file in entry.pinned)
+        about = f" needs about {need / 1e6:.0f} MB there" if entry.pinned else ""
         return DataError(
-            f"{root}: the disk is full; fetching {entry.title} needs about "
-            f"{need / 1e6:.0f} MB there. Nothing was kept. Free some space, or set "
-            "TANDEM_CACHE to a folder on another disk, and run it again."
+            f"{root}: the disk is full; fetching {entry.title}{about}. Nothing was "
+            "kept. Free some space, or set TANDEM_CACHE to a folder on another disk, "
+            "and run it again."
         )
     if err.errno in _FORBIDDEN:
         return DataError(

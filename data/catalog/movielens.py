@@ -1,7 +1,8 @@
 """The MovieLens data sets in the catalog."""
 
-from data import movielens, recbole
-from data.sources import Archive, Entry, File, Sdist, Web, Wheel
+from data import readers
+from data.readers import movielens, recbole
+from data.sources import Archive, Entry, File, Sdist, Table, Web, Wheel
 
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 _LICENCE = "research only, no redistribution"
@@ -39,19 +40,19 @@ ML_100K = Entry(
     ),
     files=(
         File(
-            name=movielens.INTERACTIONS,
+            name=readers.INTERACTIONS,
             size=1_979_206,
             sha256="010fac14271cf92527353173e77ddb19b9168a476d99c55c2f4bd55d93d4c205",
             rows=100_000,
         ),
         File(
-            name=movielens.ITEMS,
+            name=readers.ITEMS,
             size=67_384,
             sha256="e946edc1684a1bcb7b23f4fe74ec1d23b977bd595ac16db0618b05819dd148a3",
             rows=1_682,
         ),
         File(
-            name=movielens.USERS,
+            name=readers.USERS,
             size=22_667,
             sha256="f0666955a899ab27004d413eec2d92e393f5050879597e126ede637390e5a238",
             rows=943,
@@ -93,22 +94,69 @@ ML_1M = Entry(
     ),
     files=(
         File(
-            name=movielens.INTERACTIONS,
+            name=readers.INTERACTIONS,
             size=21_593_537,
             sha256="811754e8ae0641901dd5d290bdd8b2c9bef2d973b2263cc145f8b460a67110a2",
             rows=1_000_209,
         ),
         File(
-            name=movielens.ITEMS,
+            name=readers.ITEMS,
             size=157_851,
             sha256="82437240a2e1de5e758497c8eae635e5e722d0d12a8633401e3fbccfb84faccc",
             rows=3_883,
         ),
         File(
-            name=movielens.USERS,
+            name=readers.USERS,
             size=184_247,
             sha256="707f0bd2b4065af23e85a3c1a393bead3fa15a8bebea6e0719edb8831534b36e",
             rows=6_040,
         ),
     ),
+)
+
+
+def _of_csv_files(
+    name: str, title: str, *, size: int, sha256: str, ratings: int, movies: int
+) -> Entry:
+    """Return a later release: one archive of CSV files, nothing about the users."""
+    archive = Archive(
+        file=f"{name}.zip",
+        size=size,
+        sha256=sha256,
+        source=Web(url=f"{_GROUPLENS}/{name}.zip"),
+        reader=movielens.csv_reader(name),
+    )
+    interactions, items = movielens.INTERACTION_COLUMNS, movielens.ITEM_COLUMNS
+    return Entry(
+        name=name,
+        title=title,
+        publisher=f"https://grouplens.org/datasets/movielens/{name[3:]}/",
+        licence=_LICENCE,
+        terms=_TERMS,
+        sources=(archive,),
+        files=(
+            Table(name=readers.INTERACTIONS, columns=interactions, rows=ratings),
+            Table(name=readers.ITEMS, columns=items, rows=movies),
+        ),
+    )
+
+
+# The publisher gives MD5 sums, cd245b17a1ae2cc31bb14903e1204af3 and
+# 6b51fb2759a8657d3bfcbfc42b592ada; the SHA-256 are those of the same files, as several
+# public projects pin them.
+ML_20M = _of_csv_files(
+    "ml-20m",
+    "MovieLens 20M",
+    size=198_702_078,
+    sha256="96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+    ratings=20_000_263,
+    movies=27_278,
+)
+ML_25M = _of_csv_files(
+    "ml-25m",
+    "MovieLens 25M",
+    size=261_978_986,
+    sha256="8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
+    ratings=25_000_095,
+    movies=62_423,
 )

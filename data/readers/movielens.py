@@ -2,24 +2,23 @@
 
 `interactions.csv` user_id, item_id, rating (stars), timestamp (Unix seconds, UTC),
 in the order of the publisher's file, which breaks ties in time; `items.csv` item_id,
-title, year, genres; `users.csv` user_id, age, gender, occupation, zip_code. All are
-UTF-8 with a header, quoted as in RFC 4180, one line feed at the end of each row.
-Lists are separated by `|`; an empty cell means that the publisher says "unknown".
+title, year, genres; `users.csv` user_id, age, gender, occupation, zip_code, which
+MovieLens 20M and 25M do not tell.
 
 Titles are the publisher's text ("Matrix, The") without the year at the end. Age is
 in years, and in MovieLens 1M the lowest age of a range (1 is "under 18").
 """
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from data.archives import Members
 from data.errors import DataError
+from data.readers import INTERACTIONS, ITEMS, USERS
+from data.readers.delimited import copy_numbers, read_csv, read_rows, write_table
+from data.sources import Reader
 
-INTERACTIONS, ITEMS, USERS = "interactions.csv", "items.csv", "users.csv"
 INTERACTION_COLUMNS = ("user_id", "item_id", "rating", "timestamp")
 ITEM_COLUMNS = ("item_id", "title", "year", "genres")
 USER_COLUMNS = ("user_id", "age", "gender", "occupation", "zip_code")
@@ -37,8 +36,10 @@ OCCUPATIONS_1M = tuple(
     "K-12 student|lawyer|programmer|retired|sales/marketing|scientist|self-employed|"
     "technician/engineer|tradesman/craftsman|unemployed|writer".split("|")
 )
+_NO_GENRES = ("unknown", "(no genres listed)")
+_RATINGS_CSV = ("userId", "movieId", "rating", "timestamp")
+_MOVIES_CSV = ("movieId", "title", "genres")
 _YEAR_AT_END = re.compile(r"\((\d{4})\)(?: \(V\))?$")  # (V): released on video.
-_BLOCK_BYTES = 1 << 24
 
 
 def write_ml_100k(members: Members, folder: Path) -> None:
@@ -67,32 +68,38 @@ def write_ml_1m(members: Members, folder: Path) -> None:
     write_users(folder, map(user_1m, users))
 
 
+def csv_reader(stem: str) -> Reader:
+    """Make the reader of `ml-20m.zip` or `ml-25m.zip`, which hold CSV files.
+
+    In: `stem`: the folder in the archive.
+    Raises: another header or another number of fields -> DataError with the line.
+    """
+
+    def write(members: Members, folder: Path) -> None:
+        copy_numbers(
+            members,
+            f"{stem}/ratings.csv",
+            b",",
+            folder / INTERACTIONS,
+            INTERACTION_COLUMNS,
+            header=True,
+            named=_RATINGS_CSV,
+        )
+        movies = read_csv(members, f"{stem}/movies.csv", _MOVIES_CSV)
+        write_items(folder, map(_item_csv, movies))
+
+    return write
+
+
 def write_interactions(
     members: Members, member: str, separator: bytes, folder: Path, header: bool = False
 ) -> None:
-    """Copy a table of four numbers in blocks of bytes: nothing in it needs quoting.
+    """Copy a table of user, item, rating, time.
 
     Raises: a row without four fields -> DataError with its line.
     """
-    row = 0
-    with members.open(member) as source, open(folder / INTERACTIONS, "wb") as target:
-        target.write((",".join(INTERACTION_COLUMNS) + "\n").encode())
-        if header:
-            source.readline()
-            row += 1
-        while lines := source.readlines(_BLOCK_BYTES):
-            _check_fields(lines, separator, member, row + 1)
-            block = b"".join(lines).replace(separator, b",").replace(b"\r\n", b"\n")
-            target.write(block if block.endswith(b"\n") else block + b"\n")
-            row += len(lines)
-
-
-def _check_fields(lines: list[bytes], separator: bytes, member: str, row: int) -> None:
-    expected = len(INTERACTION_COLUMNS)
-    for number, line in enumerate(lines, start=row):
-        fields = line.count(separator) + 1
-        if fields != expected:
-            raise _wrong_fields(member, number, expected, fields)
+    target, columns = folder / INTERACTIONS, INTERACTION_COLUMNS
+    copy_numbers(members, member, separator, target, columns, header=header)
 
 
 def write_items(folder: Path, rows: Iterable[list[str]]) -> None:
@@ -105,53 +112,20 @@ def write_users(folder: Path, rows: Iterable[list[str]]) -> None:
     write_table(folder / USERS, USER_COLUMNS, rows)
 
 
-def write_table(path: Path, columns: Iterable[str], rows: Iterable[list[str]]) -> None:
-    """Write a CSV file as the head of this module says."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-
-
-def read_rows(
-    members: Members,
-    member: str,
-    separator: str,
-    encoding: str,
-    fields: int,
-    header: bool = False,
-) -> Iterator[list[str]]:
-    """Yield the fields of each line; no quoting, since the publisher uses none.
-
-    Raises: a row of another number of fields -> DataError with its line.
-    """
-    with members.open(member) as file:
-        text = io.TextIOWrapper(file, encoding=encoding)
-        for number, line in enumerate(text, start=1):
-            if (header and number == 1) or not line.strip():
-                continue
-            row = line.rstrip("\n").split(separator)
-            if len(row) != fields:
-                raise _wrong_fields(member, number, fields, len(row))
-            yield row
-
-
-def _wrong_fields(member: str, line: int, expected: int, found: int) -> DataError:
-    return DataError(
-        f"{member} line {line}: expected {expected} fields, found {found}. "
-        "The archive is damaged or of another version; fetch it again."
-    )
-
-
 def _item_100k(row: list[str]) -> list[str]:
     flags = zip(GENRES_100K, row[5:], strict=True)
     genres = [genre for genre, flag in flags if flag == "1"]
     return [row[0], *split_title(row[1]), join_genres(genres)]
 
 
+def _item_csv(row: list[str]) -> list[str]:
+    item, title, genres = row
+    return [item, *split_title(title), join_genres(genres.split("|"))]
+
+
 def join_genres(genres: list[str]) -> str:
     """Join genres with `|`; the publisher's "unknown" is the absence of any."""
-    return "|".join(genre for genre in genres if genre != "unknown")
+    return "|".join(genre for genre in genres if genre not in _NO_GENRES)
 
 
 def user_1m(row: list[str]) -> list[str]:

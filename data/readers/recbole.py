@@ -8,9 +8,10 @@ so that the tables are those of the publisher's archives, byte for byte.
 from collections.abc import Iterator
 from pathlib import Path
 
-from data import movielens
 from data.archives import Members
 from data.errors import DataError
+from data.readers import INTERACTIONS, movielens
+from data.readers.delimited import read_rows, write_table
 
 # The ids from 1 to 3952 that no movie of MovieLens 1M has.
 _GAPS_1M = frozenset(
@@ -59,14 +60,13 @@ def write_ml_1m(members: Members, folder: Path) -> None:
     movielens.write_items(folder, map(_item_1m, ids, rows))
     events = _read(members, f"{stem}.inter", 4)
     lines = (_event_1m(row, id_of, f"{stem}.inter") for row in events)
-    name, columns = movielens.INTERACTIONS, movielens.INTERACTION_COLUMNS
-    movielens.write_table(folder / name, columns, lines)
+    write_table(folder / INTERACTIONS, movielens.INTERACTION_COLUMNS, lines)
     users = map(_user_1m, _read(members, f"{stem}.user", 5))
     movielens.write_users(folder, users)
 
 
 def _read(members: Members, member: str, fields: int) -> Iterator[list[str]]:
-    return movielens.read_rows(members, member, "\t", "utf-8", fields, header=True)
+    return read_rows(members, member, "\t", "utf-8", fields, header=True)
 
 
 def _item_100k(row: list[str]) -> list[str]:

