@@ -1,13 +1,6 @@
-"""The report's drawings: small SVGs whose colours the page decides.
+"""The report's drawings."""
 
-They are drawn for a column of a phone's width, with text kept as text. Lines and
-letters take CSS variables, so that one drawing serves light, dark and print.
-"""
-
-import io
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,44 +8,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from data.pages.drawing import (
+    AHEAD,
+    BEHIND,
+    INK,
+    LEVEL,
+    SERIES,
+    SOFT,
+    STYLE,
+    WIDTH_IN,
+    svg,
+)
 from trainer.bootstrap import Interval
 from trainer.evaluation import title
-
-WIDTH_IN = 5.2
-INK, SOFT, RULE = "#010101", "#020202", "#030303"
-SERIES = tuple(f"#0{i}0{i}1{i}" for i in range(8))
-AHEAD, BEHIND, LEVEL = "#040404", "#050505", "#060606"
-VARIABLES = {
-    INK: "ink",
-    SOFT: "soft",
-    RULE: "rule",
-    AHEAD: "ahead",
-    BEHIND: "behind",
-    LEVEL: "soft",
-    **{colour: f"s{i}" for i, colour in enumerate(SERIES)},
-}
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "tandem",
-    "text.parse_math": False,
-    "font.size": 11,
-    "text.color": INK,
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": SOFT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": RULE,
-    "grid.linewidth": 0.6,
-    "xtick.color": RULE,
-    "ytick.color": RULE,
-    "xtick.labelcolor": SOFT,
-    "ytick.labelcolor": SOFT,
-    "legend.frameon": False,
-    "legend.labelcolor": INK,
-    "figure.constrained_layout.use": True,
-}
 
 
 def interval_plot(
@@ -91,7 +59,7 @@ def interval_plot(
         axes.xaxis.set_major_locator(MaxNLocator(5))
         if difference:
             axes.axvline(0, color=INK, lw=0.9, zorder=0)
-        return _svg(figure, name)
+        return svg(figure, name)
 
 
 def learning_curves(history: Sequence[Mapping[str, float]], *, name: str) -> str:
@@ -108,7 +76,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], *, name: str) -> str
             _curve(axes, history, key)
         panels[-1].set_xlabel("epoch")
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-        return _svg(figure, name)
+        return svg(figure, name)
 
 
 def _curve(axes: Axes, history: Sequence[Mapping[str, float]], key: str) -> None:
@@ -156,23 +124,4 @@ def lorenz_curves(exposure: Mapping[str, np.ndarray], *, name: str) -> str:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, None))
         axes.legend(loc="lower right", fontsize=10)
-        return _svg(figure, name)
-
-
-def _svg(figure: Figure, name: str) -> str:
-    """Render for a page: no metadata, ids of its own, colours and fonts of the page."""
-    buffer = io.StringIO()
-    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<!--.*?-->|<(metadata|style).*?</\1>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' (xmlns(:\w+)?|version|width|height)="[^"]*"', "", svg, count=5)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'xlink:href="#', f'href="#{name}-', svg)
-    svg = svg.replace("url(#", f"url(#{name}-")
-    svg = re.sub(r"font-family: [^;\"]+", "font-family: var(--sans)", svg)
-    svg = re.sub(r"\s*\n\s*", " ", svg)
-    for colour, variable in VARIABLES.items():
-        svg = svg.replace(colour, f"var(--{variable})")
-    return svg.replace("<svg", '<svg aria-hidden="true"', 1)
+        return svg(figure, name)

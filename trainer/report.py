@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 from rich.markup import escape
 from rich.table import Table
 
-from data import files
+from data import files, pages
 from data.console import OUTPUT, say
 from trainer import plots
 from trainer.evaluation import (
@@ -110,10 +109,7 @@ def _page(
     examples: Sequence[ExampleUser],
     about: Mapping[str, Any],
 ) -> str:
-    loader = jinja2.FileSystemLoader(os.path.dirname(os.path.abspath(__file__)))
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = pages.environment(os.path.dirname(os.path.abspath(__file__)))
     k, wide = short_k(found.ks), long_k(found.ks)
     comparisons = _ordered(found)
     best = found.best(tuple(found.models))
