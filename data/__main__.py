@@ -9,6 +9,7 @@ from rich.table import Table
 from data.cli import tell_errors
 from data.console import OUTPUT, say
 from data.errors import ConfigError, DataError
+from data.files import join
 from data.schema import DataConfig, data_config
 from data.settings import read_toml
 
@@ -62,14 +63,23 @@ def check(toml: Path, overrides: tuple[str, ...]) -> None:
 @OUT
 @tell_errors()
 def describe(toml: Path, overrides: tuple[str, ...], out: str | None) -> None:
-    """Tell what the data set is like; prepares it first if need be."""
-    from data.describe import describe as sections_of
+    """Tell and draw what the data set is like; prepares it first if need be."""
+    from data.describe import describe as description_of
+    from data.fetch import notes_on
+    from data.pages.description import write_description
     from data.prepare import prepare as prepare_tables
 
     config = _config(toml, overrides)
     prepared = prepare_tables(config, toml, out or default_out(toml))
-    for title, rows in sections_of(prepared):
-        OUTPUT.print(_as_table(title, rows))
+    found = description_of(prepared)
+    for section in found.sections:
+        OUTPUT.print(_as_table(section.title, section.rows))
+    for warning in found.warnings:
+        say(f"Warning: {warning}")
+    page = join(out or str(Path(default_out(toml)).parent), "description.html")
+    title, notes = config.catalog or toml.stem, notes_on(config.catalog)
+    write_description(page, prepared, found, title=title, notes=notes)
+    say(page)
 
 
 @main.command()

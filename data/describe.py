@@ -2,111 +2,157 @@
 
 import datetime
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
+from data.cautions import Asked, cautions
 from data.events import TEST, VALIDATION
-from data.features import Feature, Numeric
+from data.features import Numeric
 from data.prepared import Prepared
+from data.profile import DAY_S, Profile, head_shares, measure
 from data.queries import PART_NAMES
 
-Section = tuple[str, list[tuple[str, str]]]
-SHOWN_LABELS = 10
+Rows = list[tuple[str, str]]
 HEAD_SHARES = (0.01, 0.1, 0.2)
+NO_BREAK = "\u00a0"
 
 
-def describe(prepared: Prepared) -> Iterator[Section]:
-    """Yield the sections of a description, each a title and rows of name and value."""
-    yield "Size", _sizes(prepared)
-    yield "Time (UTC)", _times(prepared)
-    yield "Labels", _labels(prepared)
-    yield "Long tail", _tail(prepared)
-    yield "Split", _split(prepared)
-    yield "Texts", _texts(prepared)
-    yield "Features", _features(prepared)
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One question about a data set: a title and rows of name and value."""
+
+    title: str
+    rows: Rows
 
 
-def _sizes(prepared: Prepared) -> list[tuple[str, str]]:
-    log = prepared.events
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """All sections in order, and what a person should look at before training.
+
+    `profile`: the numbers, for whoever draws them.
+    """
+
+    sections: tuple[Section, ...]
+    warnings: tuple[str, ...]
+    profile: Profile
+
+
+def describe(prepared: Prepared) -> Description:
+    """Describe a prepared data set."""
+    queries = {part: prepared.queries(part) for part in (VALIDATION, TEST)}
+    found = measure(prepared)
+    titled = {
+        "Size": _sizes(prepared, found),
+        "Time (UTC)": _times(prepared, found),
+        "Labels": _labels(prepared, found),
+        "Long tail": _tail(found),
+        "Split": _split(prepared, found, queries),
+        "Texts": _texts(prepared, found),
+        "Features": _features(prepared, found),
+    }
+    noticed = cautions(prepared, found, queries)
+    return Description(
+        sections=tuple(Section(title=t, rows=rows) for t, rows in titled.items()),
+        warnings=(*prepared.manifest["warnings"], *noticed),
+        profile=found,
+    )
+
+
+def _sizes(prepared: Prepared, found: Profile) -> Rows:
+    num_events = len(prepared.events)
     users, items = prepared.num_users, prepared.num_items
     return [
-        ("events", f"{len(log):,}"),
-        ("users", f"{users:,}, {_count(log.user_counts()[1:] == 0)} without events"),
+        ("events", f"{num_events:,}"),
+        ("users", f"{users:,}, {_count(found.user_counts == 0)} without events"),
         (
             "items",
-            f"{items:,}, {_count(log.item_counts(items)[1:] == 0)} without events, "
+            f"{items:,}, {_count(found.item_counts == 0)} without events, "
             f"{_count(~prepared.servable[1:])} not servable",
         ),
         ("impressions", f"{len(prepared.impressions['user']):,}"),
-        ("density", f"{len(log) / (users * items):.3%} of all pairs, repeats counted"),
-        ("events per user", _quantiles(log.user_counts()[1:])),
-        ("events per item", _quantiles(log.item_counts(items)[1:])),
+        (
+            "density",
+            f"{num_events / (users * items):.3%} of all pairs, repeats counted",
+        ),
+        ("events per user", _quantiles(found.user_counts)),
+        ("events per item", _quantiles(found.item_counts)),
     ]
 
 
-def _times(prepared: Prepared) -> list[tuple[str, str]]:
-    if not prepared.manifest["time"]["known"]:
+def _times(prepared: Prepared, found: Profile) -> Rows:
+    if not knows_time(prepared):
         return [("order", "no time column: the order of the rows stands for it")]
     time = prepared.events.time
-    days = (time.max() - time.min()) / 86_400
-    tied = np.diff(prepared.events.before) <= 0
-    same_user = np.diff(prepared.events.user) == 0
+    days = (int(time.max()) - int(time.min())) / DAY_S
     return [
-        ("first event", _date(int(time.min()))),
-        ("last event", _date(int(time.max()))),
+        ("first event", date(int(time.min()))),
+        ("last event", date(int(time.max()))),
         ("span", f"{days:,.1f} days"),
-        ("ties", f"{_count(tied & same_user)} at the time of the user's event before"),
+        ("ties", f"{found.tied:,} at the time of the user's event before"),
     ]
 
 
-def _labels(prepared: Prepared) -> list[tuple[str, str]]:
-    log = prepared.events
+def _labels(prepared: Prepared, found: Profile) -> Rows:
+    log, labels = prepared.events, found.labels
     rows = [("positive", f"{log.positive.mean():.1%} of events")]
-    values, counts = np.unique(log.label[~np.isnan(log.label)], return_counts=True)
-    if 0 < len(values) <= SHOWN_LABELS:
-        pairs = zip(values, counts, strict=True)
-        rows += [(f"{v:g}", f"{n:,} ({n / len(log):.1%})") for v, n in pairs]
-    elif len(values):
+    if labels is None:
+        return [*rows, ("label", "no column has that role")]
+    if labels.values is None:
         rows.append(("label", _quantiles(log.label[~np.isnan(log.label)])))
-    if missing := np.isnan(log.label).sum():
-        rows.append(("without a label", f"{missing:,}"))
+    else:
+        pairs = zip(labels.values, labels.counts, strict=True)
+        rows += [(f"{v:g}", f"{n:,} ({n / len(log):.1%})") for v, n in pairs]
+    if labels.missing:
+        rows.append(("without a label", f"{labels.missing:,}"))
     return rows
 
 
-def _tail(prepared: Prepared) -> list[tuple[str, str]]:
-    counts = prepared.events.item_counts(prepared.num_items)[1:]
-    ordered = np.sort(counts)[::-1]
+def _tail(found: Profile) -> Rows:
+    counts = found.item_counts
+    taken = head_shares(counts)
     rows = []
     for share in HEAD_SHARES:
-        head = ordered[: max(1, round(share * len(ordered)))].sum()
-        rows.append(
-            (f"top {share:.0%} of items", f"{head / counts.sum():.1%} of events")
-        )
+        head = taken[max(1, round(share * len(counts)))]
+        rows.append((f"top {share:.0%} of items", f"{head:.1%} of events"))
     rows.append(("items of 1 to 4 events", _count((counts > 0) & (counts < 5))))
     return rows
 
 
-def _split(prepared: Prepared) -> list[tuple[str, str]]:
-    log = prepared.events
+def _split(prepared: Prepared, found: Profile, queries: Asked) -> Rows:
     rows = [("kind", str(prepared.config.split.kind))]
+    counts = np.bincount(prepared.events.part, minlength=len(PART_NAMES))
     for part, name in PART_NAMES.items():
-        value = f"{_count(log.part == part)} events"
-        if (cut := prepared.cut(part) if part else None) is not None:
-            value += f" from {_date(cut)}"
+        if counts[part] == 0 and part not in (VALIDATION, TEST):
+            continue
+        value = f"{counts[part]:,} events ({counts[part] / counts.sum():.1%})"
+        if part in (VALIDATION, TEST) and (cut := prepared.cut(part)) is not None:
+            value += f" from {_moment(prepared, cut)}"
         rows.append((name, value))
-    for part in (VALIDATION, TEST):
-        queries = prepared.queries(part)
+    rows += _earlier_cuts(prepared)
+    for part, asked in queries.items():
         name = PART_NAMES[part]
         value = (
-            f"{len(queries):,} users, {sum(map(len, queries.relevant)):,} items to "
-            f"find; left out: {queries.num_cold_users:,} cold users, "
-            f"{queries.num_cold_items:,} cold items"
+            f"{len(asked):,} users, {sum(map(len, asked.relevant)):,} items to "
+            f"find; left out: {asked.num_cold_users:,} cold users, "
+            f"{asked.num_cold_items:,} cold items"
         )
         rows.append((f"{name} asks about", value))
+    for part, share in found.cold.items():
+        value = f"{share.users:.1%} of users, {share.items:.1%} of items"
+        rows.append((f"{PART_NAMES[part]} new to training", value))
     return rows
 
 
-def _texts(prepared: Prepared) -> list[tuple[str, str]]:
+def _earlier_cuts(prepared: Prepared) -> Iterator[tuple[str, str]]:
+    """Yield the other cuts of a rolling split, each a validation and a test time."""
+    folds = prepared.manifest["split"].get("folds") or []
+    for number, (validation, test, _) in enumerate(folds[:-1], start=1):
+        value = f"validation from {_moment(prepared, validation)}, test from "
+        yield f"cut {number} of {len(folds)}", value + _moment(prepared, test)
+
+
+def _texts(prepared: Prepared, found: Profile) -> Rows:
     columns = prepared.features.text.columns
     if not columns:
         return [("columns", "none: new items cannot be told apart by text")]
@@ -114,34 +160,33 @@ def _texts(prepared: Prepared) -> list[tuple[str, str]]:
     return [
         ("columns", ", ".join(columns)),
         ("characters", _quantiles(np.array([len(text) for text in texts]))),
-        ("words", _quantiles(np.array([len(text.split()) for text in texts]))),
+        ("words", _quantiles(found.words)),
         ("empty", _count(texts == "")),
     ]
 
 
-def _features(prepared: Prepared) -> list[tuple[str, str]]:
-    features = prepared.features
-    groups = (
-        ("item", features.items, prepared.item_features),
-        ("user", features.users, prepared.user_features),
-        ("context", features.context, prepared.events.context),
-    )
+def _features(prepared: Prepared, found: Profile) -> Rows:
     rows = []
-    for group, members, codes in groups:
+    features = prepared.features
+    groups = ("item", features.items), ("user", features.users)
+    for group, members in (*groups, ("context", features.context)):
         for feature in members:
-            values = codes[feature.name]
-            values = values if group == "context" else values[1:]
-            rows.append((f"{group} {feature.name}", _feature(feature, values)))
+            name, size = f"{group} {feature.name}", ""
+            if not isinstance(feature, Numeric):
+                size = f"{len(feature.vocabulary):,} values, "
+            rows.append(
+                (name, f"{feature.kind}: {size}{found.missing[name]:.1%} missing")
+            )
     return rows or [("", "none")]
 
 
-def _feature(feature: Feature, codes: np.ndarray) -> str:
-    if isinstance(feature, Numeric):
-        missing, size = codes[:, 1] == 0, ""
-    else:
-        missing = codes.reshape(len(codes), -1).max(axis=1) == 0
-        size = f"{len(feature.vocabulary):,} values, "
-    return f"{feature.kind}: {size}{missing.mean():.1%} missing"
+def knows_time(prepared: Prepared) -> bool:
+    """Tell whether times are times; else they number the rows."""
+    return bool(prepared.manifest["time"]["known"])
+
+
+def _moment(prepared: Prepared, time: int) -> str:
+    return date(time) if knows_time(prepared) else f"row {time:,}"
 
 
 def _count(mask: np.ndarray) -> str:
@@ -150,9 +195,12 @@ def _count(mask: np.ndarray) -> str:
 
 def _quantiles(values: np.ndarray) -> str:
     low, middle, high, top = np.quantile(values, [0.1, 0.5, 0.9, 1.0])
-    return f"10 % {low:,.6g}, median {middle:,.6g}, 90 % {high:,.6g}, most {top:,.6g}"
+    named = (("10 %", low), ("median", middle), ("90 %", high), ("most", top))
+    words = (f"{name} {value:,.6g}" for name, value in named)
+    return ", ".join(word.replace(" ", NO_BREAK) for word in words)
 
 
-def _date(seconds: int) -> str:
+def date(seconds: int) -> str:
+    """Write a time. In: Unix seconds. Out: date and time of day, UTC."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return moment.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")

@@ -45,7 +45,7 @@ def fetch(name: str, cache: Path | None = None, *, again: bool = False) -> Path:
                     _fetch_into(entry, place)
         except OSError as err:
             raise _explain(err, entry, root) from err
-    if note := stand_in_note(entry, place):
+    for note in notes_on(name, root):
         say(note)
     return place
 
@@ -56,6 +56,17 @@ def source_of(name: str, cache: Path | None = None) -> dict[str, Any]:
         return dict(files.read_json((cache or cache_folder()) / name / SOURCE))
     except (OSError, ValueError, TypeError):
         return {}
+
+
+def notes_on(name: str | None, cache: Path | None = None) -> list[str]:
+    """Return what must be said of a fetched data set wherever it is shown.
+
+    In: a name in the catalog, or None for tables of one's own.
+    """
+    if name is None:
+        return []
+    note = stand_in_note(catalog.find(name), (cache or cache_folder()) / name)
+    return [note] if note else []
 
 
 def stand_in_note(entry: Entry, place: Path) -> str:
@@ -69,9 +80,10 @@ def stand_in_note(entry: Entry, place: Path) -> str:
     rows = record["files"][entry.files[0].name]["rows"]
     return (
         f"{entry.title}: a stand-in from {record['source']}: {record['stand_in']} "
-        f"({rows:,} interactions). What is measured on it does not compare with the "
-        f"data set. To have that, unset {data_home.VARIABLE}, or put the publisher's "
-        f"files into ${data_home.VARIABLE}/{entry.name}/, and remove {place}."
+        f"({rows:,} interactions). What is measured on it does not compare with "
+        f"numbers on the data set. To have that, unset {data_home.VARIABLE}, or put "
+        f"the publisher's files into ${data_home.VARIABLE}/{entry.name}/, and remove "
+        f"{place}."
     )
 
 

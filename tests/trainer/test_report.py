@@ -2,7 +2,6 @@
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from markupsafe import escape
 
 from data.events import TEST
+from tests.pages import check_alone, check_tags, parse
 from tests.trainer.small_data import TableScorer, random_data
 from trainer.evaluate import evaluate
 from trainer.evaluation import Evaluation
@@ -65,57 +65,12 @@ def page(folder: Path) -> str:
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-class Tags(HTMLParser):
-    """Collects tags, attributes and ids, and checks that tags close in order."""
-
-    VOID = ("meta", "link", "img", "br", "path", "use", "rect", "circle")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-
-def parse(page: str) -> Tags:
-    tags = Tags()
-    tags.feed(page)
-    return tags
-
-
 def test_the_page_asks_nothing_of_the_network(page: str) -> None:
-    tags = parse(page)
-    assert not {"script", "link", "img", "iframe"} & set(tags.names)
-    assert "http" not in page
-    assert "@import" not in page
-    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)", page))
-    links = [v for n, v in tags.attributes if n in ("href", "src", "xlink:href")]
-    assert links
-    assert all(link.startswith("#") for link in links)
+    check_alone(page)
 
 
 def test_tags_close_and_ids_are_unique(page: str) -> None:
-    tags = parse(page)
-    assert tags.open == []
-    ids = [value for name, value in tags.attributes if name == "id"]
-    assert len(ids) == len(set(ids))
-    used = re.findall(r"url\(#([^)]*)\)", page)
-    used += [v[1:] for n, v in tags.attributes if n == "href"]
-    assert set(used) <= set(ids)
+    check_tags(page)
 
 
 def test_titles_and_names_are_escaped(page: str) -> None:
