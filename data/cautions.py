@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from data.prepared import Prepared
-from data.profile import Profile
-from data.queries import PART_NAMES, Queries
+from data.profile import Profile, part_name
+from data.queries import Queries
 
 Asked = Mapping[int, Queries]
 """The queries of the validation and the test part."""
@@ -36,7 +36,7 @@ def _of_split(prepared: Prepared, found: Profile, queries: Asked) -> Iterator[st
     for part, asked in queries.items():
         if len(asked) < FEW_QUERIES:
             yield (
-                f"{PART_NAMES[part]} asks about {len(asked):,} users: differences "
+                f"{part_name(part)} asks about {len(asked):,} users: differences "
                 "between models will hardly show. Take a larger share in [data.split]."
             )
     if prepared.config.split.kind == "cold_items":
@@ -44,7 +44,7 @@ def _of_split(prepared: Prepared, found: Profile, queries: Asked) -> Iterator[st
     for part, cold in found.cold.items():
         if cold.events > MUCH:
             yield (
-                f"{cold.events:.0%} of the events of {PART_NAMES[part]} are of "
+                f"{cold.events:.0%} of the events of {part_name(part)} are of "
                 "items without a training event, which are not asked for. Take "
                 "another split, or cold_items to ask for them."
             )

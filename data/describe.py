@@ -10,8 +10,7 @@ from data.cautions import Asked, cautions
 from data.events import TEST, VALIDATION
 from data.features import Numeric
 from data.prepared import Prepared
-from data.profile import DAY_S, Profile, head_shares, measure
-from data.queries import PART_NAMES
+from data.profile import DAY_S, Profile, head_shares, measure, part_name
 
 Rows = list[tuple[str, str]]
 HEAD_SHARES = (0.01, 0.1, 0.2)
@@ -121,17 +120,15 @@ def _tail(found: Profile) -> Rows:
 
 def _split(prepared: Prepared, found: Profile, queries: Asked) -> Rows:
     rows = [("kind", str(prepared.config.split.kind))]
-    counts = np.bincount(prepared.events.part, minlength=len(PART_NAMES))
-    for part, name in PART_NAMES.items():
-        if counts[part] == 0 and part not in (VALIDATION, TEST):
-            continue
-        value = f"{counts[part]:,} events ({counts[part] / counts.sum():.1%})"
+    counts = np.bincount(prepared.events.part, minlength=TEST + 1)
+    for part, count in enumerate(counts.tolist()):
+        value = f"{count:,} events ({count / counts.sum():.1%})"
         if part in (VALIDATION, TEST) and (cut := prepared.cut(part)) is not None:
             value += f" from {_moment(prepared, cut)}"
-        rows.append((name, value))
+        rows.append((part_name(part), value))
     rows += _earlier_cuts(prepared)
     for part, asked in queries.items():
-        name = PART_NAMES[part]
+        name = part_name(part)
         value = (
             f"{len(asked):,} users, {sum(map(len, asked.relevant)):,} items to "
             f"find; left out: {asked.num_cold_users:,} cold users, "
@@ -140,7 +137,7 @@ def _split(prepared: Prepared, found: Profile, queries: Asked) -> Rows:
         rows.append((f"{name} asks about", value))
     for part, share in found.cold.items():
         value = f"{share.users:.1%} of users, {share.items:.1%} of items"
-        rows.append((f"{PART_NAMES[part]} new to training", value))
+        rows.append((f"{part_name(part)} new to training", value))
     return rows
 
 

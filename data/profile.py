@@ -8,6 +8,7 @@ import numpy as np
 from data.events import TEST, TRAIN, VALIDATION, EventLog
 from data.features import Numeric
 from data.prepared import Prepared
+from data.queries import PART_NAMES
 
 BLOCK_EVENTS = 1 << 20
 MOST_BINS = 160
@@ -18,6 +19,13 @@ WIDTHS = (
     *((91 * DAY_S, "quarter"), (364 * DAY_S, "year"), (3_640 * DAY_S, "decade")),
 )
 """How wide the bins of a history may be, in seconds, and how that is said."""
+FOLDED_IN = "fold-in"
+"""What is known of held-out users: neither trained on nor asked for."""
+
+
+def part_name(part: int) -> str:
+    """Name a part of the split."""
+    return PART_NAMES.get(part, FOLDED_IN)
 
 
 @dataclass(frozen=True, kw_only=True)

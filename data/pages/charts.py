@@ -17,8 +17,7 @@ from matplotlib.ticker import (
 
 from data.events import TEST, TRAIN, VALIDATION
 from data.pages.drawing import INK, RULE, SERIES, SOFT, canvas, svg
-from data.profile import DAY_S, History, Labels, head_shares
-from data.queries import PART_NAMES
+from data.profile import DAY_S, History, Labels, head_shares, part_name
 
 PART_COLOURS = {TRAIN: SERIES[0], VALIDATION: SERIES[1], TEST: SERIES[2]}
 OTHER_PART = SERIES[5]
@@ -36,7 +35,7 @@ def over_time(found: History, *, name: str) -> str:
         for part, counts in found.counts.items():
             colour = PART_COLOURS.get(part, OTHER_PART)
             top = bottom + counts
-            label = PART_NAMES.get(part, str(part))
+            label = part_name(part)
             axes.stairs(
                 top, days, baseline=bottom, fill=True, color=colour, label=label
             )

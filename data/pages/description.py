@@ -8,8 +8,7 @@ from data import files
 from data.describe import Description, date, knows_time
 from data.pages import charts, environment
 from data.prepared import Prepared
-from data.profile import Profile
-from data.queries import PART_NAMES
+from data.profile import Profile, part_name
 
 TEMPLATE = "description.html.jinja"
 MOST_MISSING = 15
@@ -96,7 +95,7 @@ def _cold(found: Profile) -> Iterator[Figure]:
         shares = {"users": cold.users, "items": cold.items}
         shares["events, by their item"] = cold.events
         for noun, share in shares.items():
-            label = f"{PART_NAMES[part]}: {noun}"
+            label = f"{part_name(part)}: {noun}"
             rows.append((label, share))
             colours[label] = charts.PART_COLOURS[part]
     if rows:

@@ -181,6 +181,15 @@ def test_a_part_that_begins_at_no_time(
     assert "from" not in dict(split.rows)["test"]
 
 
+def test_what_is_known_of_held_out_users_is_a_part_too(data_set: DataSet) -> None:
+    prepared = data_set.prepare()
+    part = prepared.events.part.copy()
+    part[:2] = 3
+    vars(prepared)["events"] = prepared.events.replace(part=part)
+    split = next(s for s in describe(prepared).sections if s.title == "Split")
+    assert dict(split.rows)["fold-in"] == "2 events (22.2%)"
+
+
 def test_the_cuts_of_a_rolling_split(data_set: DataSet) -> None:
     prepared = data_set.prepare()
     folds = [[100, 110, 120], [110, 120, None]]
