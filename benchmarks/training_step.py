@@ -92,7 +92,7 @@ def _train_function(prepared: Prepared, batches: EpochBatches) -> Train:
         config=config,
         train=TrainConfig(),
     )
-    model.compute_loss(batches.gather(tf.constant([0], tf.int64)), training=False)
+    model.compute_loss(batches.sample(), training=False)
     model.compile(optimizer=tf.keras.optimizers.Adam(config.learning_rate))
     model.optimizer.build(model.own_variables())
     train: Train = model.make_train_function()

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from benchmarks.tfrecords import Batch, Columns, read_columns, stream, write_examples
 from data.events import EVENT_COLUMNS, EventLog, row_starts
-from data.pipelines import EpochBatches, plan_windows, sequence_batches
-from data.prepare import ROW_GROUP_EVENTS
+from data.pipelines import EpochBatches, sequence_batches
 from data.prepared import EVENTS, Prepared
+from data.shards import ROW_GROUP_EVENTS
 from trainer.config import RetrievalConfig
 
 SEED = 42
@@ -40,7 +40,6 @@ def event_batches(log: EventLog) -> EpochBatches:
     """Return the batches that the retrieval model is fitted on with its defaults."""
     return sequence_batches(
         log,
-        plan_windows(log, LENGTH),
         max_length=LENGTH,
         batch_size=BATCH_SIZE,
         seed=SEED,

@@ -51,14 +51,17 @@ def step(title: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress(title: str, total: float) -> Iterator[Advance]:
+def progress(
+    title: str, total: float | None, *, least_s: float = 0.0
+) -> Iterator[Advance]:
     """Show how far a long step has come.
 
     A terminal gets a bar. Anything else gets a line at most every ten seconds and
     one with the time at the end, so that logs stay readable.
 
-    In: `total`: how much there is to do, in any unit. Out: a function to call with
-    the amount just done.
+    In: `total`: how much there is to do, in any unit; None if nobody knows.
+    `least_s`: a log hears of the end only of what took so many seconds. Out: a
+    function to call with the amount just done.
     """
     if OUTPUT.is_terminal:
         with _bar(title, total) as advance_bar:
@@ -72,14 +75,17 @@ def progress(title: str, total: float) -> Iterator[Advance]:
         done, said = done + amount, note
         if time.monotonic() - shown > LINE_EVERY_S:
             shown = time.monotonic()
-            say(f"{title}: {done:.0f} of {total:.0f} {note}".rstrip())
+            aim = "" if total is None else f" of {total:,.0f}"
+            say(f"{title}: {done:,.0f}{aim} {note}".rstrip())
 
     yield advance
-    say(f"{title}: {time.monotonic() - start:.1f} s {said}".rstrip())
+    took_s = time.monotonic() - start
+    if took_s >= least_s:
+        say(f"{title}: {took_s:.1f} s {said}".rstrip())
 
 
 @contextlib.contextmanager
-def _bar(title: str, total: float) -> Iterator[Advance]:
+def _bar(title: str, total: float | None) -> Iterator[Advance]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
+FOLD_IN = 3  # Known of a held-out user; trained on by nothing, asked for by nothing.
 EVENT_COLUMNS = (
     *("user", "item", "time", "label"),
     *("positive", "weight", "part", "before"),
@@ -19,7 +20,7 @@ class EventLog:
     `user`, `item`: int32 (n,), rows of the users' and items' tables, from 1.
     `time`: int64 (n,), Unix seconds UTC. `label`: float32 (n,), NaN where missing.
     `positive`: bool (n,). `weight`: float32 (n,), of the event in a loss. `part`:
-    uint8 (n,), TRAIN, VALIDATION or TEST.
+    uint8 (n,), TRAIN, VALIDATION, TEST or FOLD_IN.
     `before`: int32 (n,), how many of the user's events are strictly earlier.
     `context`: encoded context columns, (n,) or (n, 2).
     `start`: int64 (users + 2,): events of user u are [start[u], start[u + 1]).
@@ -45,11 +46,12 @@ class EventLog:
         return len(self.start) - 2
 
     def where(self, keep: np.ndarray) -> "EventLog":
-        """Return the events that a mask keeps; `before` counts among the kept.
+        """Return the events that a mask keeps, or those at places in their order.
 
-        In: bool (n,), for each user a run from its first event on.
+        `before` counts among them. In: bool (n,), or int64 (m,) by user.
         """
         kept = {name: getattr(self, name)[keep] for name in EVENT_COLUMNS}
+        kept["before"] = count_before(kept["user"], kept["time"])
         context = {name: column[keep] for name, column in self.context.items()}
         start = row_starts(kept["user"], self.num_users)
         return EventLog(**kept, start=start, context=context)
@@ -112,6 +114,26 @@ class EventLog:
     def replace(self, **columns: np.ndarray) -> "EventLog":
         """Return a copy with some columns replaced."""
         return dataclasses.replace(self, **columns)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Which events of a data set a model may know.
+
+    `part`: those of parts up to it; `end`: those before it, Unix seconds.
+    """
+
+    part: int | None = None
+    end: int | None = None
+
+    def of(self, log: EventLog) -> EventLog:
+        """Return the events of a log that lie in it."""
+        keep = np.ones(len(log), bool)
+        if self.part is not None:
+            keep &= log.part <= self.part
+        if self.end is not None:
+            keep &= log.time < self.end
+        return log.where(keep)
 
 
 def row_starts(sorted_rows: np.ndarray, num_rows: int) -> np.ndarray:

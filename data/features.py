@@ -9,6 +9,7 @@ Functions that `in_graph` returns hold lookup tables; whoever exports them must 
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.schema import Column, DataConfig, Table
+from data.schema import Column, Table
 
 TEXT_SEPARATOR = ". "
 NUMERIC_CLIP = 5.0
@@ -118,7 +119,13 @@ class Numeric:
 
     def encode(self, values: pd.Series) -> np.ndarray:
         """Encode a column. In: numbers or their text (n,). Out: float32 (n, 2)."""
-        raw = pd.to_numeric(values, errors="coerce").to_numpy(np.float32)
+        numbers = pd.to_numeric(values, errors="coerce")
+        return self.encode_numbers(numbers.to_numpy(np.float64, na_value=np.nan))
+
+    def encode_numbers(self, numbers: np.ndarray) -> np.ndarray:
+        """Encode numbers. In: float64 (n,), missing as NaN. Out: float32 (n, 2)."""
+        with np.errstate(over="ignore"):
+            raw = numbers.astype(np.float32)
         there = np.isfinite(raw)
         with np.errstate(over="ignore"):  # What overflows is clipped.
             scaled = (raw - np.float32(self.mean)) / np.float32(self.deviation)
@@ -217,32 +224,63 @@ def fit(name: str, column: Column, values: pd.Series, max_codes: int) -> Feature
     become the vocabulary, ties in alphabetical order.
     """
     if column.kind == "numeric":
-        return _fit_numeric(name, values)
+        numbers = pd.to_numeric(values, errors="coerce")
+        return numeric_of(name, moments(numbers.to_numpy(np.float64, na_value=np.nan)))
     if column.kind == "multi_categorical":
         parts = split_values(values, column.separator)
         longest = int(parts.index.value_counts().max()) if len(parts) else 1
         return MultiCategorical(
             name=name,
-            vocabulary=_vocabulary(parts, max_codes),
+            vocabulary=vocabulary_of(parts.value_counts(), max_codes),
             width=min(longest, column.max_values),
             separator=column.separator,
         )
-    return Categorical(name=name, vocabulary=_vocabulary(values, max_codes))
+    return Categorical(
+        name=name, vocabulary=vocabulary_of(values.value_counts(), max_codes)
+    )
 
 
-def _fit_numeric(name: str, values: pd.Series) -> Numeric:
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
-    numbers = numbers[np.isfinite(numbers)]
-    mean = float(numbers.mean()) if len(numbers) else 0.0
-    deviation = float(numbers.std()) if len(numbers) else 0.0
+def moments(numbers: np.ndarray) -> np.ndarray:
+    """Return count, mean and sum of squared deviations of the finite numbers.
+
+    Out: float64 (3,).
+    """
+    there = numbers[np.isfinite(numbers)]
+    mean = there.mean() if len(there) else 0.0
+    return np.array([len(there), mean, np.square(there - mean).sum()])
+
+
+def merge_moments(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the moments of both together.
+
+    Source: Chan et al. 1979, "Updating formulae and a pairwise algorithm for
+    computing sample variances".
+    """
+    count = left[0] + right[0]
+    if count == 0:
+        return left
+    gap = right[1] - left[1]
+    mean = left[1] + gap * right[0] / count
+    squares = left[2] + right[2] + gap * gap * left[0] * right[0] / count
+    return np.array([count, mean, squares])
+
+
+def numeric_of(name: str, found: np.ndarray) -> Numeric:
+    """Fit a numeric feature to moments."""
+    count, mean, squares = map(float, found)
+    deviation = math.sqrt(squares / count) if count else 0.0
     if deviation < np.finfo(np.float32).tiny:  # Divided by in float32.
         deviation = 1.0
     return Numeric(name=name, mean=mean, deviation=deviation)
 
 
-def _vocabulary(values: pd.Series, max_codes: int) -> tuple[str, ...]:
-    counts = values[values.notna() & (values != "")].value_counts()
-    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))
+def vocabulary_of(counts: pd.Series, max_codes: int) -> tuple[str, ...]:
+    """Return the most frequent values in alphabetical order.
+
+    In: counts (n,), the index telling the value; ties in alphabetical order.
+    """
+    there = counts[(counts > 0) & (counts.index != "")]
+    ordered = sorted(there.items(), key=lambda pair: (-pair[1], str(pair[0])))
     return tuple(sorted(str(value) for value, _ in ordered[:max_codes]))
 
 
@@ -275,27 +313,15 @@ def _from_json(value: Mapping[str, Any]) -> Feature:
     return KINDS[value["kind"]](**fields)  # type: ignore[no-any-return]
 
 
-def fit_all(
-    config: DataConfig,
-    items: pd.DataFrame,
-    users: pd.DataFrame,
-    train_events: pd.DataFrame,
-) -> FeatureSet:
-    """Fit every feature; context is fitted on the training events alone."""
-
-    def group(table: Table | None, frame: pd.DataFrame, role: Any) -> Any:
-        columns = table.of_role(role) if table else {}
-        return tuple(
-            fit(name, column, frame[name], config.max_categories)
-            for name, column in columns.items()
-            if column.kind != "text"
-        )
-
-    return FeatureSet(
-        items=group(config.items, items, "feature"),
-        users=group(config.users, users, "feature"),
-        context=group(config.interactions, train_events, "context"),
-        text=Text(columns=config.text_columns()),
+def fit_table(
+    table: Table | None, frame: pd.DataFrame, max_codes: int
+) -> tuple[Feature, ...]:
+    """Fit the features of a table of items or users. In: strings, missing as NaN."""
+    columns = table.of_role("feature") if table else {}
+    return tuple(
+        fit(name, column, frame[name], max_codes)
+        for name, column in columns.items()
+        if column.kind != "text"
     )
 
 

@@ -2,16 +2,38 @@
 
 The order of an epoch comes from (seed, epoch) alone, so that a run that resumes
 sees the batches that it would have seen. A batch is gathered from arrays by index;
-no Python runs per example.
+no Python runs per example. Events that fit are held in memory; `data.streaming`
+reads more than that from disk.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from data.events import EventLog
+
+Batch = dict[str, tf.Tensor]
+EVENT_TENSORS = ("user", "item", "time", "positive", "weight", "before")
+
+
+class Batches(Protocol):
+    """A source of epochs, the same at each call."""
+
+    @property
+    def num_batches(self) -> int:
+        """Return the number of batches of an epoch."""
+        ...
+
+    def epoch(self, number: int) -> tf.data.Dataset:
+        """Return the batches of an epoch in its own order."""
+        ...
+
+    def sample(self) -> Batch:
+        """Return a batch of one example, to build a model with."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,35 +42,84 @@ class Windows:
 
     The model reads the `length` events from `start` on and answers for those from
     `first_target` on: every event is a target once, and all but a user's first have
-    at least half a window before them.
+    at least half a window before them. `skipped`: the user's events before `start`.
     """
 
     start: np.ndarray
     length: np.ndarray
     first_target: np.ndarray
+    skipped: np.ndarray
 
     def __len__(self) -> int:
         return len(self.start)
+
+    def tensors(self) -> Batch:
+        """Return the windows as tensors, by name."""
+        names = ("start", "length", "first_target", "skipped")
+        return {name: tf.constant(getattr(self, name)) for name in names}
 
 
 def plan_windows(log: EventLog, max_length: int) -> Windows:
     """Cover every user's events with windows that overlap by half."""
     stride = max(max_length // 2, 1)
     counts = log.user_counts()
-    extra = np.ceil(np.maximum(counts - max_length, 0) / stride).astype(np.int64)
-    per_user = np.where(counts > 0, 1 + extra, 0)
+    per_user = num_windows(counts, max_length)
     users = np.repeat(np.arange(len(counts)), per_user)
     number = np.arange(len(users)) - np.repeat(np.cumsum(per_user) - per_user, per_user)
-    start = log.start[users] + number * stride
+    skipped = number * stride
+    start = log.start[users] + skipped
     length = np.minimum(max_length, log.start[users + 1] - start)
-    skipped = np.where(number > 0, max_length - stride, 0)
-    return Windows(start=start, length=length, first_target=start + skipped)
+    asked_before = np.where(number > 0, max_length - stride, 0)
+    return Windows(
+        start=start,
+        length=length,
+        first_target=start + asked_before,
+        skipped=skipped,
+    )
+
+
+def num_windows(counts: np.ndarray, max_length: int) -> np.ndarray:
+    """Return how many windows cover so many events of a user. In, out: int64 (n,)."""
+    stride = max(max_length // 2, 1)
+    extra = np.ceil(np.maximum(counts - max_length, 0) / stride).astype(np.int64)
+    return np.where(counts > 0, 1 + extra, 0)
+
+
+def gather_windows(
+    events: Mapping[str, tf.Tensor],
+    windows: Mapping[str, tf.Tensor],
+    index: tf.Tensor,
+    max_length: int,
+) -> Batch:
+    """Gather the windows at an index, int64 (b,), from the events they lie in.
+
+    Out: as the batches of `sequence_batches`.
+    """
+    start, length, first, skipped = (
+        tf.gather(windows[name], index)[:, None]
+        for name in ("start", "length", "first_target", "skipped")
+    )
+    place = start + tf.range(max_length, dtype=tf.int64)
+    valid = place < start + length
+    place = tf.minimum(place, tf.size(events["item"], tf.int64) - 1)
+    names = [name for name in events if name != "user"]
+    batch = {name: tf.gather(events[name], place) for name in names}
+    is_target = valid & batch["positive"] & (place >= first)
+    slot = tf.maximum(batch["before"] - tf.cast(skipped, tf.int32), 0)
+    return {
+        "user": tf.gather(events["user"], start[:, 0]),
+        "history": tf.where(valid, batch["item"], 0),
+        "target": tf.where(is_target, batch["item"], 0),
+        "slot": tf.where(valid, slot, 0),
+        "time": tf.where(valid, batch["time"], 0),
+        "weight": tf.where(is_target, batch["weight"], 0.0),
+    }
 
 
 def sequence_batches(
-    log: EventLog, windows: Windows, *, max_length: int, batch_size: int, seed: int
+    log: EventLog, *, max_length: int, batch_size: int, seed: int
 ) -> "EpochBatches":
-    """Make batches in which every event of a window asks for itself.
+    """Make batches of windows in which every event asks for itself.
 
     Out: a source of epochs; each batch has `user` int32 (b,), `history` int32
     (b, max_length), padded with 0 at the end, and for each place of the history a
@@ -56,33 +127,15 @@ def sequence_batches(
     `slot` int32, how many events of the window are strictly earlier; `time` int64, of
     the event, Unix seconds; `weight` float32.
     """
-    columns = {
-        name: tf.constant(getattr(log, name))
-        for name in ("user", "item", "time", "positive", "weight", "before")
-    }
-    user_start = tf.constant(log.start)
-    plan = [
-        tf.constant(a) for a in (windows.start, windows.length, windows.first_target)
-    ]
+    windows = plan_windows(log, max_length)
+    with tf.device("/cpu:0"):
+        events = {name: tf.constant(getattr(log, name)) for name in EVENT_TENSORS}
+        tensors = windows.tensors()
 
-    def gather(index: tf.Tensor) -> dict[str, tf.Tensor]:
-        start, length, first = (tf.gather(column, index)[:, None] for column in plan)
-        place = start + tf.range(max_length, dtype=tf.int64)
-        valid = place < start + length
-        place = tf.minimum(place, len(log) - 1)
-        batch = {name: tf.gather(column, place) for name, column in columns.items()}
-        user = tf.gather(columns["user"], start[:, 0])
-        offset = tf.cast(start - tf.gather(user_start, user)[:, None], tf.int32)
-        slot = tf.maximum(batch["before"] - offset, 0)
-        is_target = valid & batch["positive"] & (place >= first)
-        return {
-            "user": user,
-            "history": tf.where(valid, batch["item"], 0),
-            "target": tf.where(is_target, batch["item"], 0),
-            "slot": slot,
-            "time": batch["time"],
-            "weight": tf.where(is_target, batch["weight"], 0.0),
-        }
+    # Traced once, not for every epoch's dataset.
+    @tf.function(input_signature=[_INDEX], autograph=False)
+    def gather(index: tf.Tensor) -> Batch:
+        return gather_windows(events, tensors, index, max_length)
 
     return EpochBatches(len(windows), batch_size, seed, gather)
 
@@ -94,18 +147,23 @@ def array_batches(
 
     Out: a source of epochs; each batch has the columns under their names.
     """
-    tensors = {name: tf.constant(values) for name, values in columns.items()}
+    with tf.device("/cpu:0"):
+        tensors = {name: tf.constant(values) for name, values in columns.items()}
     num_rows = len(next(iter(columns.values())))
 
-    def gather(index: tf.Tensor) -> dict[str, tf.Tensor]:
+    @tf.function(input_signature=[_INDEX], autograph=False)
+    def gather(index: tf.Tensor) -> Batch:
         return {name: tf.gather(values, index) for name, values in tensors.items()}
 
     return EpochBatches(num_rows, batch_size, seed, gather)
 
 
+_INDEX = tf.TensorSpec([None], tf.int64)
+
+
 @dataclass(frozen=True)
 class EpochBatches:
-    """A source of epochs: `epoch(n)` is the dataset of epoch n, always the same."""
+    """Epochs of examples in memory: `epoch(n)` is always the same."""
 
     num_examples: int
     batch_size: int
@@ -123,7 +181,17 @@ class EpochBatches:
             self.num_examples
         )
         dataset = tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size)
-        options = tf.data.Options()
-        options.autotune.enabled = False  # Releasing a tuned iterator may wait seconds.
         batches = dataset.map(self.gather, num_parallel_calls=2).prefetch(2)
-        return batches.with_options(options)
+        return batches.with_options(untuned())
+
+    def sample(self) -> Batch:
+        """Return a batch of one example, to build a model with."""
+        batch: Batch = self.gather(tf.constant([0], tf.int64))
+        return batch
+
+
+def untuned() -> tf.data.Options:
+    """Return options without tuning: releasing a tuned iterator may wait seconds."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options

@@ -7,7 +7,7 @@ import pandas as pd
 
 from data.planted_truth import Planted
 from data.schema import Split
-from data.split import temporal_cuts
+from data.split import temporal_fold
 
 START_S = 1_700_000_000
 SPAN_S = 100 * 86_400
@@ -19,7 +19,7 @@ DEVICES = ("phone", "desktop", "tv")
 def planted_events(truth: Planted, rng: np.random.Generator) -> pd.DataFrame:
     """Return events in order of time; each user's ties in the order of choice."""
     users, times = _times(truth, rng)
-    test_time = temporal_cuts(times, Split())[1]
+    test_time = temporal_fold(times, Split()).test
     walks = {user: _Walk(truth, user, rng) for user in truth.user_taste}
     rows = []
     for user, time in zip(users, times.tolist(), strict=True):

@@ -1,5 +1,6 @@
 """A prepared data set: what `prepare` wrote, read back into arrays."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,14 +12,22 @@ import pyarrow.parquet as pq
 
 from data import files
 from data.errors import DataError
-from data.events import TEST, VALIDATION, EventLog, row_starts
+from data.events import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    EventLog,
+    Stretch,
+    row_starts,
+)
 from data.features import Feature, FeatureSet
 from data.queries import Queries, evaluation_queries
 from data.schema import DataConfig
 from data.settings import build
+from data.split import Fold, ask_last, temporal
 from data.statistics import Statistics
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 EVENTS = "events"
 IMPRESSIONS = "impressions"
@@ -32,11 +41,13 @@ class Prepared:
     """A prepared data set on disk.
 
     Rows of users and items count from 1; row 0 stands for padding and the unknown,
-    and holds zeros and empty strings in every table.
+    and holds zeros and empty strings in every table. `fold`: which of several
+    temporal splits parts the events; those after its end are left out.
     """
 
     folder: str
     manifest: dict[str, Any]
+    fold: Fold | None = None
 
     @classmethod
     def load(cls, folder: str) -> "Prepared":
@@ -55,6 +66,14 @@ class Prepared:
             )
         return cls(folder, manifest)
 
+    def folds(self) -> list["Prepared"]:
+        """Return the set once for each fold of a rolling split, else itself alone."""
+        folds = self.manifest["split"]["folds"]
+        if len(folds) < 2:
+            return [self]
+        named = [Fold(validation=v, test=t, end=e) for v, t, e in folds]
+        return [Prepared(self.folder, self.manifest, fold) for fold in named]
+
     @property
     def fingerprint(self) -> str:
         """Return what changes whenever the raw tables or their description do."""
@@ -72,11 +91,19 @@ class Prepared:
 
     @cached_property
     def events(self) -> EventLog:
-        """Read all events."""
-        table = pa.concat_tables(
-            pq.read_table(file) for file in self._open_shards(EVENTS)
-        )
-        columns = {name: _to_numpy(table[name]) for name in table.column_names}
+        """Return all events as an evaluation asks about them: see `split.ask_last`."""
+        log = self.as_happened
+        if self.config.split.kind in ("held_out_users", "cold_items"):
+            return ask_last(log)
+        if self.fold is None:
+            return log
+        log = log if self.fold.end is None else log.earlier_than(self.fold.end)
+        return log.replace(part=temporal(log.time, self.fold))
+
+    @cached_property
+    def as_happened(self) -> EventLog:
+        """Read all events, each user's in order of time and place in the file."""
+        columns = self._columns(EVENTS)
         context = {
             name.removeprefix(CONTEXT_PREFIX): columns.pop(name)
             for name in list(columns)
@@ -88,10 +115,18 @@ class Prepared:
     @cached_property
     def impressions(self) -> dict[str, np.ndarray]:
         """Read what was shown and not chosen: `user`, `item` int32, `time` int64."""
-        table = pa.concat_tables(
-            pq.read_table(file) for file in self._open_shards(IMPRESSIONS)
-        )
+        return self._columns(IMPRESSIONS)
+
+    def _columns(self, stem: str) -> dict[str, np.ndarray]:
+        """Read all shards of a stem, several at once."""
+        with ThreadPoolExecutor() as pool:
+            table = pa.concat_tables(pool.map(_read_shard, self.shards(stem)))
         return {name: _to_numpy(table[name]) for name in table.column_names}
+
+    def shards(self, stem: str = EVENTS) -> list[str]:
+        """Return the paths of the shards of events, in the order of their users."""
+        names = [n for n in files.listdir(self.folder) if n.startswith(f"{stem}-")]
+        return [files.join(self.folder, name) for name in names]
 
     @cached_property
     def _items(self) -> pd.DataFrame:
@@ -105,10 +140,6 @@ class Prepared:
         with files.open_file(files.join(self.folder, name)) as file:
             frame: pd.DataFrame = pq.read_table(file).to_pandas()
         return frame
-
-    def _open_shards(self, stem: str) -> list[Any]:
-        names = [n for n in files.listdir(self.folder) if n.startswith(f"{stem}-")]
-        return [files.open_file(files.join(self.folder, name)) for name in names]
 
     @property
     def num_items(self) -> int:
@@ -174,27 +205,60 @@ class Prepared:
     @property
     def end_time(self) -> int:
         """Return the second after the newest event, Unix seconds."""
+        if self.fold is not None and self.fold.end is not None:
+            return self.fold.end
         return int(self.manifest["time"]["last"]) + 1
 
     def cut(self, part: int) -> int | None:
         """Return when VALIDATION or TEST begins; None if no time parts them."""
         cuts = self.manifest["split"]["cuts"]
+        if self.fold is not None:
+            cuts = [self.fold.validation, self.fold.test]
         return None if cuts is None else int(cuts[part - VALIDATION])
 
     def queries(self, part: int) -> Queries:
         """Ask about a part of the split, VALIDATION or TEST."""
         if part not in (VALIDATION, TEST):
             raise ValueError(f"part is {part}, expected VALIDATION or TEST")
-        at = self.cut(part)
-        return evaluation_queries(self.events, part, at=at, servable=self.servable)
+        return evaluation_queries(
+            self.events,
+            part,
+            at=self.cut(part),
+            servable=self.servable,
+            cold_targets=self.asks_for_cold_items,
+        )
+
+    def training(self, end: int | None = None) -> Stretch:
+        """Return what models that are evaluated may be fitted on.
+
+        In: `end`: leave out what is not before it, Unix seconds.
+        """
+        begin = self.cut(VALIDATION)
+        if begin is None:  # No time parts the events, so their own part counts.
+            return Stretch(part=TRAIN, end=end)
+        return Stretch(end=begin if end is None else min(begin, end))
+
+    @property
+    def time_is_known(self) -> bool:
+        """Tell whether times are times; else they are the numbers of the rows."""
+        return bool(self.manifest["time"]["known"])
+
+    @property
+    def asks_for_cold_items(self) -> bool:
+        """Tell whether items without any training event are what is asked for."""
+        return self.config.split.kind == "cold_items"
 
     def item_statistics(self, log: EventLog) -> Statistics:
         """Index the items' statistics of a log."""
-        return Statistics.of_items(log, self.num_items, self.window_s)
+        timeless = not self.time_is_known
+        return Statistics.of_items(
+            log, self.num_items, self.window_s, timeless=timeless
+        )
 
     def user_statistics(self, log: EventLog) -> Statistics:
         """Index the users' statistics of a log."""
-        return Statistics.of_users(log, self.window_s)
+        timeless = not self.time_is_known
+        return Statistics.of_users(log, self.window_s, timeless=timeless)
 
 
 def _with_row_0(values: np.ndarray, zero: Any) -> np.ndarray:
@@ -214,6 +278,11 @@ def _codes(frame: pd.DataFrame, features: tuple[Feature, ...]) -> dict[str, np.n
             values = np.stack(column.to_list()).astype(dtype)
         codes[feature.name] = _with_row_0(values, 0)
     return codes
+
+
+def _read_shard(path: str) -> pa.Table:
+    with files.open_file(path) as file:
+        return pq.read_table(file)
 
 
 def _to_numpy(column: pa.ChunkedArray) -> np.ndarray:

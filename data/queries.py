@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.events import TEST, TRAIN, VALIDATION, EventLog
+from data.events import FOLD_IN, TEST, TRAIN, VALIDATION, EventLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +37,24 @@ def evaluation_queries(
     *,
     at: int | None,
     servable: np.ndarray,
+    cold_targets: bool = False,
 ) -> Queries:
     """Ask about VALIDATION or TEST with everything before it as the history.
 
-    In: `at`: the time of all requests under a temporal split; None under leave one
-    out, where each request comes at the time of its target. `servable`: bool
-    (items + 1,). Items without a training event and unservable ones are no target.
+    In: `at`: the time of all requests under a temporal split; None under the others,
+    where each request comes at the time of its first target. `servable`: bool
+    (items + 1,). Unservable items are no target, nor are those without a training
+    event unless `cold_targets` says that they are what is asked for.
     """
     known = log.through(TRAIN).item_counts(len(servable) - 1) > 0
+    known |= cold_targets
     columns: dict[str, list[int]] = {"users": [], "counts": [], "times": []}
     relevant, seen = [], []
     cold_users = cold_items = 0
     for user in np.unique(log.user[log.part == part]):
         events = slice(log.start[user], log.start[user + 1])
         parts, items = log.part[events], log.item[events]
-        count = int((parts < part).sum())
+        count = int(((parts < part) | (parts == FOLD_IN)).sum())
         met = np.unique(items[:count])
         wanted = np.unique(items[(parts == part) & log.positive[events]])
         wanted = np.setdiff1d(wanted, met)

@@ -10,6 +10,7 @@ from data.features import DAY_S
 NAMES = ("log_count", "log_recent_count", "positive_share", "log_age_days")
 NUM_STATISTICS = len(NAMES)
 PRIOR_EVENTS = 5.0
+_END = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,9 @@ class Statistics:
     Each is a small number of about unit size: log of 1 + events so far, log of
     1 + events in the window before, the share of positives shrunk towards that of
     all events so far by a prior of five, log of 1 + days since the first event.
+
+    `timeless`: the times are none, only an order of rows; every moment then reads the
+    counts of the whole log, and an age of 0.
     """
 
     key: np.ndarray
@@ -28,20 +32,30 @@ class Statistics:
     start: np.ndarray
     window_s: int
     base_shares: np.ndarray
+    timeless: bool = False
 
     @classmethod
-    def of_items(cls, log: EventLog, num_items: int, window_s: int) -> "Statistics":
+    def of_items(
+        cls, log: EventLog, num_items: int, window_s: int, *, timeless: bool = False
+    ) -> "Statistics":
         """Index the events of a log by item."""
-        return cls._of(log.item, log, num_items, window_s)
+        return cls._of(log.item, log, num_items, window_s, timeless)
 
     @classmethod
-    def of_users(cls, log: EventLog, window_s: int) -> "Statistics":
+    def of_users(
+        cls, log: EventLog, window_s: int, *, timeless: bool = False
+    ) -> "Statistics":
         """Index the events of a log by user."""
-        return cls._of(log.user, log, log.num_users, window_s)
+        return cls._of(log.user, log, log.num_users, window_s, timeless)
 
     @classmethod
     def _of(
-        cls, rows: np.ndarray, log: EventLog, num_rows: int, window_s: int
+        cls,
+        rows: np.ndarray,
+        log: EventLog,
+        num_rows: int,
+        window_s: int,
+        timeless: bool,
     ) -> "Statistics":
         order = np.lexsort((log.time, rows))
         rows, time = rows[order], log.time[order]
@@ -58,6 +72,7 @@ class Statistics:
             start=start,
             window_s=window_s,
             base_shares=_shares_before(ranks, log),
+            timeless=timeless,
         )
 
     def at(self, rows: np.ndarray, times: np.ndarray | np.int64) -> np.ndarray:
@@ -67,14 +82,17 @@ class Statistics:
         Out: float32 (..., NUM_STATISTICS), from events strictly before each time.
         """
         rows, times = np.broadcast_arrays(rows, times)
-        now = self._place(rows, times)
-        past = self._place(rows, times - self.window_s)
         start = self.start[rows]
+        if self.timeless:
+            times = np.full(rows.shape, _END)
+        now = self._place(rows, times)
+        past = start if self.timeless else self._place(rows, times - self.window_s)
         count = now - start
         positives = self.positives[now] - self.positives[start]
         base = self.base_shares[np.searchsorted(self.ranks, times)]
         share = (positives + PRIOR_EVENTS * base) / (count + PRIOR_EVENTS)
-        age = np.where(count > 0, (times - self.first_time[rows]) / DAY_S, 0)
+        dated = (count > 0) & (not self.timeless)
+        age = np.where(dated, (times - self.first_time[rows]) / DAY_S, 0)
         columns = [np.log1p(count), np.log1p(now - past), share, np.log1p(age)]
         scaled = [columns[0] / 5, columns[1] / 5, columns[2], columns[3] / 5]
         return np.stack(scaled, axis=-1).astype(np.float32)

@@ -91,7 +91,8 @@ class RankingConfig:
     `window`: the newest share of the training events makes the examples; the
     retrieval model that chooses their negatives is fitted on what came before.
     `index_negatives` of each example come from that model's first `candidates`,
-    `random_negatives` from the whole catalogue.
+    `random_negatives` from the whole catalogue. Of more than `max_examples` events a
+    random choice is taken.
     """
 
     dim: int = 32
@@ -108,6 +109,7 @@ class RankingConfig:
     candidates: int = 200
     index_negatives: int = 6
     random_negatives: int = 2
+    max_examples: int = 500_000
     batch_size: int = 128
     learning_rate: float = 1e-3
     epochs: int = 10
@@ -116,6 +118,7 @@ class RankingConfig:
     def __post_init__(self) -> None:
         _positive(self, "dim", "cross_layers", "cross_rank", "candidates", "window")
         _positive(self, "batch_size", "learning_rate", "epochs", "patience")
+        _positive(self, "max_examples")
         _share(self, "dropout", "item_id_dropout", "user_id_dropout", "window")
         if self.index_negatives < self.random_negatives or self.index_negatives < 1:
             raise ConfigError(
@@ -128,14 +131,21 @@ class RankingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How both models are fitted, whatever they are."""
+    """How both models are fitted, whatever they are.
+
+    `validation_events`: early stopping asks for at most so many. More events than
+    `events_in_memory` are read from disk while the retrieval model trains.
+    """
 
     seed: int = 42
     clip_norm: float = 5.0
     validation_events: int = 2_000
+    events_in_memory: int = 20_000_000
 
     def __post_init__(self) -> None:
         _positive(self, "clip_norm", "validation_events")
+        if self.events_in_memory < 0:
+            raise ConfigError("events_in_memory is below 0.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ def evaluate(
     compared: Sequence[str] = (),
     item_vectors: np.ndarray | None = None,
     skipped: Mapping[str, str] | None = None,
+    split: str = "",
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Evaluation:
@@ -43,7 +44,8 @@ def evaluate(
     In: `scorers`: by name, fitted on the training part. `baselines`: which names are
     baselines. `compared`: metrics of the paired differences; NDCG at the short k and
     recall at the long one if empty. `item_vectors`: (items + 1, d), for diversity.
-    `skipped`: baselines that were not fitted, and why.
+    `skipped`: baselines that were not fitted, and why. `split`: how the events were
+    parted, a sentence.
     Raises: DataError when the part has no query.
     """
     queries = prepared.queries(part)
@@ -67,6 +69,8 @@ def evaluate(
             )
     found = Evaluation(
         part=PART_NAMES[part],
+        split=split,
+        users=queries.users,
         ks=tuple(ks),
         models=measured,
         baselines=tuple(name for name in scorers if name in baselines),
@@ -79,8 +83,46 @@ def evaluate(
         seed=seed,
         resamples=resamples,
     )
-    metrics_compared = compared or (f"ndcg@{short_k(ks)}", f"recall@{long_k(ks)}")
-    return _with_intervals(found, queries.users, metrics_compared)
+    return _with_intervals(found, compared)
+
+
+def pooled(found: Sequence[Evaluation], compared: Sequence[str] = ()) -> Evaluation:
+    """Put evaluations of several folds together, what one user asked in all of them.
+
+    Counts and lists add up; what is said of all lists together is the folds' mean.
+    """
+    if len(found) == 1:
+        return found[0]
+    last = found[-1]
+    names = [n for n in last.models if all(n in one.models for one in found)]
+    models = {
+        name: Measured(
+            per_query={
+                metric: np.concatenate(
+                    [f.models[name].per_query[metric] for f in found]
+                )
+                for metric in last.models[name].per_query
+            },
+            exposure=sum(f.models[name].exposure for f in found),  # type: ignore[arg-type]
+            totals={
+                metric: float(np.mean([f.models[name].totals[metric] for f in found]))
+                for metric in last.models[name].totals
+            },
+        )
+        for name in names
+    }
+    users = np.concatenate([one.users for one in found])
+    counts = {n: sum(one.counts[n] for one in found) for n in last.counts}
+    counts |= {n: last.counts[n] for n in ("items", "servable")}
+    counts["users"] = len(np.unique(users))
+    whole = dataclasses.replace(
+        last,
+        models=models,
+        users=users,
+        counts=counts,
+        chosen=sum(one.chosen for one in found),  # type: ignore[arg-type]
+    )
+    return _with_intervals(whole, compared)
 
 
 def _counts(prepared: EvaluationData, queries: Queries) -> dict[str, int]:
@@ -99,9 +141,9 @@ def _count(items: Sequence[np.ndarray], num_items: int) -> np.ndarray:
     return np.bincount(np.concatenate(items), minlength=num_items + 1)
 
 
-def _with_intervals(
-    found: Evaluation, users: np.ndarray, compared: Sequence[str]
-) -> Evaluation:
+def _with_intervals(found: Evaluation, compared: Sequence[str]) -> Evaluation:
+    ks = found.ks
+    compared = compared or (f"ndcg@{short_k(ks)}", f"recall@{long_k(ks)}")
     columns = {
         (name, metric): values
         for name, measured in found.models.items()
@@ -115,7 +157,7 @@ def _with_intervals(
     }
     # One call, so that means and differences rest on the same draws.
     bounds = bootstrap(
-        {**columns, **pairs}, users, seed=found.seed, resamples=found.resamples
+        {**columns, **pairs}, found.users, seed=found.seed, resamples=found.resamples
     )
     models = {
         name: dataclasses.replace(

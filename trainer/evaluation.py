@@ -98,9 +98,13 @@ class Evaluation:
     of them those are. `skipped`: baselines left out, and why. `counts`: of queries,
     users, relevant, cold_users, cold_items, items, servable. `popularity`, `chosen`:
     int64 (items + 1,), training events and relevant items. `servable`: bool likewise.
+    `users`: int32 (q,), who asks each query. `split`: how the events were parted, a
+    sentence.
     """
 
     part: str
+    split: str
+    users: np.ndarray
     ks: tuple[int, ...]
     models: dict[str, Measured]
     baselines: tuple[str, ...]
@@ -169,8 +173,9 @@ def protocol(found: Evaluation) -> list[str]:
     """State in sentences how the numbers came about."""
     c = found.counts
     return [
+        found.split,
         f"{c['queries']:,} queries of {c['users']:,} users of the {found.part} part; "
-        "each user's history is everything before the request.",
+        "each user's history is everything known before the request.",
         f"Relevant ({c['relevant']:,} in all) are the positives of the part that the "
         "user had not met before.",
         f"Full ranking: all {c['servable']:,} servable items are ranked, those the "

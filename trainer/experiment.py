@@ -4,6 +4,7 @@ Two fits are made: one on the training part, which is evaluated, and one on all
 events, with the epochs that validation chose, which is exported.
 """
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,17 +28,27 @@ from trainer.runs import Run
 class Experiment:
     """An experiment's folder and what stands in it.
 
-    `out` holds data/, runs/, models/, report.json and report.html.
+    `out` holds data/, runs/, models/, report.json and report.html. `fold`: which of
+    a rolling split's folds, -1 for the newest, which is also what is exported.
     """
 
     config: ExperimentConfig
     path: Path
     out: str
+    fold: int = -1
 
     @cached_property
     def prepared(self) -> Prepared:
         """Prepare the data, or open what was prepared from the same inputs."""
-        return prepare(self.config.data, self.path, files.join(self.out, "data"))
+        folder = files.join(self.out, "data")
+        return prepare(self.config.data, self.path, folder).folds()[self.fold]
+
+    @cached_property
+    def folds(self) -> "list[Experiment]":
+        """Return an experiment for each fold, the newest last; itself if it is one."""
+        number = len(self.prepared.folds())
+        older = [dataclasses.replace(self, fold=i) for i in range(number - 1)]
+        return [*older, self]
 
     @cached_property
     def evaluation(self) -> Run:

@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from data import files
-from data.events import EventLog
-from data.pipelines import array_batches, plan_windows, sequence_batches
+from data.events import EventLog, Stretch
+from data.pipelines import Batches, array_batches, sequence_batches
 from data.prepared import Prepared
+from data.streaming import streamed_batches
 from trainer.config import ExperimentConfig
 from trainer.loop import Fit, Schedule, Validate, fit
 from trainer.models.ranking import RankingModel
@@ -71,16 +72,19 @@ class Fitter:
 
     def retrieval(
         self,
-        log: EventLog,
+        stretch: Stretch,
         stage: dict[str, str],
         title: str,
         *,
+        log: EventLog | None = None,
         epochs: int | None = None,
     ) -> tuple[RetrievalModel, Fit]:
-        """Fit the retrieval model on a log.
+        """Fit the retrieval model on a stretch of the events.
 
-        In: `epochs`: how many; None asks validation when to stop.
+        In: `log`: the events of that stretch, unless they are the evaluation's;
+        `epochs`: how many; None asks validation when to stop.
         """
+        log = stretch.of(self.prepared.events) if log is None else log
         config, train = self.config.retrieval, self.config.train
         tf.keras.utils.set_random_seed(train.seed)
         model = RetrievalModel(
@@ -90,13 +94,7 @@ class Fitter:
             config=config,
             train=train,
         )
-        batches = sequence_batches(
-            log,
-            plan_windows(log, config.history_length),
-            max_length=config.history_length,
-            batch_size=config.batch_size,
-            seed=train.seed,
-        )
+        batches = self._windows(log, stretch)
         validate = None if epochs else self._next_event_ndcg(model, log)
         schedule = Schedule(
             epochs=epochs or config.epochs,
@@ -107,13 +105,27 @@ class Fitter:
         )
         return model, fit(model, batches, schedule, title=title, **stage)
 
+    def _windows(self, log: EventLog, stretch: Stretch) -> Batches:
+        config, train = self.config.retrieval, self.config.train
+        settings = {
+            "max_length": config.history_length,
+            "batch_size": config.batch_size,
+            "seed": train.seed,
+        }
+        if len(log) <= train.events_in_memory:
+            return sequence_batches(log, **settings)
+        return streamed_batches(self.prepared.shards(), stretch, **settings)
+
     def _next_events(self, log: EventLog) -> NextEvents:
         known = log.item_counts(self.prepared.num_items) > 0
+        known |= self.prepared.asks_for_cold_items
         train = self.config.train
         return NextEvents(self.prepared, known, train.validation_events, train.seed)
 
-    def _next_event_ndcg(self, model: RetrievalModel, log: EventLog) -> Validate:
+    def _next_event_ndcg(self, model: RetrievalModel, log: EventLog) -> Validate | None:
         asked = self._next_events(log)
+        if len(asked) == 0:  # Nothing can stop it early, so it lasts its epochs.
+            return None
         events = self.prepared.events
 
         def validate() -> float:
@@ -168,8 +180,10 @@ class Fitter:
 
     def _reranked_ndcg(
         self, model: RankingModel, retrieval: RetrievalScorer, log: EventLog
-    ) -> Validate:
+    ) -> Validate | None:
         asked = self._next_events(log)
+        if len(asked) == 0:
+            return None
         inputs = RankingInputs.of(self.prepared, self.prepared.events)
         asked_chunks = []
         for rows in _chunks(len(asked)):

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from data import files
 from data.console import Advance, progress
-from data.pipelines import EpochBatches
+from data.pipelines import Batches
 from trainer.errors import TrainingError
 from trainer.models.base import CountedModel
 
@@ -47,7 +47,7 @@ class Schedule:
 
 def fit(
     model: CountedModel,
-    batches: EpochBatches,
+    batches: Batches,
     schedule: Schedule,
     *,
     folder: str,
@@ -96,9 +96,9 @@ def fit(
     return result
 
 
-def _build(model: CountedModel, batches: EpochBatches) -> None:
+def _build(model: CountedModel, batches: Batches) -> None:
     """Create all weights now, so that a checkpoint finds them in their places."""
-    model.compute_loss(batches.gather(tf.constant([0], tf.int64)), training=False)
+    model.compute_loss(batches.sample(), training=False)
 
 
 def _add_row(result: Fit, epoch: int, loss: float, schedule: Schedule) -> None:

@@ -67,10 +67,12 @@ def build_examples(
     In: `log`: all events that may be known, the examples' own included; items that a
     user meets anywhere in it are no negatives of that user.
     """
-    wanted = (log.time >= source.cut) & (log.time < source.end)
+    places = np.flatnonzero((log.time >= source.cut) & (log.time < source.end))
     inputs = RankingInputs.of(prepared, log)
-    asked = _Asked.of(prepared, log, np.flatnonzero(wanted), source)
     rng = np.random.default_rng((seed, source.cut))
+    if len(places) > config.max_examples:
+        places = np.sort(rng.choice(places, config.max_examples, replace=False))
+    asked = _Asked.of(prepared, log, places, source)
     chunks = []
     with progress("Choosing negatives from the index", len(asked.user)) as advance:
         for start in range(0, len(asked.user), CHUNK):

@@ -11,7 +11,7 @@ from data.schema import as_table
 from trainer.config import ExperimentConfig
 from trainer.models.text_presets import preset_files
 
-TRAIN_VERSION = 1  # Raised when the same inputs would give other models.
+TRAIN_VERSION = 2  # Raised when the same inputs would give other models.
 METRICS = "metrics.json"
 Kind = Literal["evaluation", "refit"]
 
@@ -32,7 +32,8 @@ class Run:
         if kind == "evaluation":
             tables["evaluation"] = as_table(config.evaluation)
         weights = preset_files(config.text.preset)
-        inputs = (TRAIN_VERSION, kind, prepared.fingerprint, tables, weights)
+        fold = as_table(prepared.fold) if kind == "evaluation" and prepared.fold else {}
+        inputs = (TRAIN_VERSION, kind, prepared.fingerprint, tables, weights, fold)
         name = f"{kind}-{files.fingerprint(*inputs)[:10]}"
         return cls(folder=files.join(out, "runs", name), id=name)
 

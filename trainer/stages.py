@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 
 from data.console import say
-from data.events import TEST, TRAIN, VALIDATION
+from data.events import TEST, VALIDATION, Stretch
 from data.prepared import Prepared
+from data.schema import Split
 from trainer import baselines
 from trainer.boost import best_boost, choose_trend_boost
 from trainer.calibration import fit_calibration
-from trainer.evaluate import evaluate
+from trainer.evaluate import evaluate, pooled
+from trainer.evaluation import Evaluation
 from trainer.experiment import Experiment, FittedParts
 from trainer.export import Fitted, export, package_versions
 from trainer.fitting import Fitter
@@ -29,12 +31,15 @@ def fit_for_evaluation(experiment: Experiment) -> FittedParts:
     prepared, run = experiment.prepared, experiment.evaluation
     run.start(experiment.config)
     fitter = Fitter(prepared, experiment.config, experiment.out)
-    log = prepared.events.through(TRAIN)
-    model, fit = fitter.retrieval(log, run.stage("retrieval"), "Training retrieval")
+    training = prepared.training()
+    log = training.of(prepared.events)
+    model, fit = fitter.retrieval(
+        training, run.stage("retrieval"), "Training retrieval"
+    )
     boosts = choose_trend_boost(model, prepared)
     cut = experiment.cut(log)
     early, _ = fitter.retrieval(
-        log.earlier_than(cut),
+        prepared.training(cut),
         run.stage("retrieval_early"),
         "Training retrieval on earlier events, to choose negatives",
         epochs=fit.best_epoch,
@@ -98,12 +103,38 @@ def _calibration_facts(
 
 
 def measure_and_report(experiment: Experiment) -> None:
-    """Measure both stages and the baselines on the test part; write the report."""
-    prepared, parts = experiment.prepared, experiment.fitted
+    """Measure both stages and the baselines on the test part; write the report.
+
+    A rolling split is measured fold by fold and pooled; the rest of the report, as
+    what is exported, is of the newest fold.
+    """
+    folds = [_measure_fold(fold) for fold in experiment.folds]
+    found = pooled([evaluation for evaluation, _ in folds])
+    chosen = folds[-1][1]
+    run, parts, prepared = experiment.evaluation, experiment.fitted, experiment.prepared
+    facts = {"run": run.id, "stages": dict(parts.facts), "evaluation": found.to_json()}
+    run.end(facts)
     now = prepared.cut(TEST)
-    retrieval = parts.retrieval.at(now)
+    curves = {n: parts.facts[n]["curve"] for n in ("retrieval", "ranking")}
+    write_report(
+        experiment.out,
+        found,
+        curves=curves,
+        examples=_example_users(prepared, parts.ranking.at(now)),
+        about=_about(experiment, chosen),
+    )
+    print_table(found)
+
+
+def _measure_fold(experiment: Experiment) -> tuple[Evaluation, dict[str, Any]]:
+    """Measure one fold. Out: what was found, and the settings of the baselines."""
+    prepared, parts = experiment.prepared, experiment.fitted
+    number = len(experiment.folds)
+    if number > 1 and experiment.fold >= 0:
+        say(f"Fold {experiment.fold + 1} of {number} is fitted; measuring it ...")
+    now = prepared.cut(TEST)
     scorers: dict[str, Any] = {
-        "retrieval": retrieval,
+        "retrieval": parts.retrieval.at(now),
         "two_stage": parts.ranking.at(now),
     }
     skipped: dict[str, str] = {}
@@ -120,20 +151,28 @@ def measure_and_report(experiment: Experiment) -> None:
         ks=experiment.config.evaluation.ks,
         item_vectors=parts.retrieval.vectors,
         skipped=skipped,
+        split=_split_sentence(prepared.config.split),
         seed=experiment.config.train.seed,
     )
-    run = experiment.evaluation
-    facts = {"run": run.id, "stages": dict(parts.facts), "evaluation": found.to_json()}
-    run.end(facts)
-    curves = {n: parts.facts[n]["curve"] for n in ("retrieval", "ranking")}
-    write_report(
-        experiment.out,
-        found,
-        curves=curves,
-        examples=_example_users(prepared, parts.ranking.at(now)),
-        about=_about(experiment, chosen),
-    )
-    print_table(found)
+    return found, chosen
+
+
+def _split_sentence(split: Split) -> str:
+    """Say how the events were parted."""
+    shares = f"{split.validation:.0%} validate and {split.test:.0%} test"
+    fold_in = f"{split.fold_in:.0%} of their events are known, the {split.targets} rest"
+    return {
+        "temporal": f"Split by time: of all events, newest last, {shares}.",
+        "leave_one_out": "Leave one out: each user's last event tests, the last but "
+        "one validates; ties in time are broken by the order in the file.",
+        "held_out_users": f"Held-out users: of all users, chosen at random, {shares}; "
+        f"nothing of theirs is trained on, {fold_in} is asked for.",
+        "cold_items": f"Cold items: of all items, chosen at random, {shares}; none of "
+        "their events is trained on, and they alone are asked for, among all items.",
+        "rolling": f"{split.cuts} splits by time, each with {split.test:.0%} of the "
+        "events to test, one after the other at the end; all models are fitted anew "
+        "for each, and their queries are pooled.",
+    }[split.kind]
 
 
 def _about(experiment: Experiment, chosen: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -230,10 +269,13 @@ def _refitted(experiment: Experiment) -> Fitted:
     prepared, parts, run = experiment.prepared, experiment.fitted, experiment.refit
     run.start(experiment.config)
     fitter = Fitter(prepared, experiment.config, experiment.out)
-    log = prepared.events
-    epochs = parts.facts["retrieval"]["best_epoch"]
+    log = prepared.as_happened
     model, fit = fitter.retrieval(
-        log, run.stage("retrieval"), "Refitting retrieval on all events", epochs=epochs
+        Stretch(),
+        run.stage("retrieval"),
+        "Refitting retrieval on all events",
+        log=log,
+        epochs=parts.facts["retrieval"]["best_epoch"],
     )
     model.boost_trend(parts.facts["retrieval"]["trend_boost"])
     ranking_config, seed = experiment.config.ranking, experiment.config.train.seed
@@ -267,7 +309,8 @@ def _refitted(experiment: Experiment) -> Fitted:
 def _sources(experiment: Experiment) -> list[Source]:
     """Return who chooses the negatives of which time: always an earlier fit."""
     prepared, parts = experiment.prepared, experiment.fitted
-    cut, end = experiment.cut(prepared.events.through(TRAIN)), prepared.end_time
+    log = prepared.training().of(prepared.events)
+    cut, end = experiment.cut(log), prepared.end_time
     validation = prepared.cut(VALIDATION)
     if validation is None:  # Under leave one out the parts overlap in time.
         return [Source(parts.early, cut, end)]

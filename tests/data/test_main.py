@@ -13,8 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from data import cli
-from data import prepare as prepare_module
+from data import cli, shards
 from data.__main__ import main
 from data.errors import DataError
 from data.planted import Planted
@@ -61,8 +60,10 @@ def test_check_prints_all_findings(data_set: DataSet) -> None:
     data_set.write_events(*(("u1", "a", "x", 1), ("u1", "zz", 5, "y"), ("", "a", 5, 3)))
     result = _run("check", data_set.toml)
     assert result.exit_code == 2
-    assert result.stdout.count("Warning: ") == 2
-    assert result.stderr.count("Error: ") == 2
+    assert result.stdout.count("Warning: ") == 3
+    assert "interactions.csv: 3 rows" in result.stdout
+    assert "3 errors to mend, 3 warnings." in result.stderr
+    assert result.stderr.count("Error: ") == 3
     assert "Traceback" not in result.output
 
 
@@ -106,7 +107,7 @@ def test_a_failed_preparation_leaves_nothing(
     def fail(path: str, table: Any) -> None:
         raise failure
 
-    monkeypatch.setattr(prepare_module, "_write_parquet", fail)
+    monkeypatch.setattr(shards, "write_table", fail)
     before = sorted(data_set.folder.rglob("*"))
     result = _run("prepare", data_set.toml, "--out", data_set.out)
     assert result.exit_code == status
@@ -120,7 +121,7 @@ def test_our_bugs_keep_their_traceback(
     def fail(path: str, table: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(prepare_module, "_write_parquet", fail)
+    monkeypatch.setattr(shards, "write_table", fail)
     result = _run("prepare", data_set.toml, "--out", data_set.out)
     assert result.exit_code == 1
     assert isinstance(result.exception, ZeroDivisionError)

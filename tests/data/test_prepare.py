@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data import files
+from data import entities, files, shards
 from data import prepare as prepare_module
 from data.errors import DataError
 from data.events import TEST, TRAIN, VALIDATION
@@ -83,12 +83,13 @@ def test_without_times_the_order_of_rows_counts(data_set: DataSet) -> None:
 
 def test_ties_in_time_are_broken_by_the_files_order(data_set: DataSet) -> None:
     events = [("u1", item, 1 + n % 5, 100) for n, item in enumerate("cabacbabc")]
-    data_set.write_events(("u1", "a", 4, 101), *events, ("u1", "b", 4, 99))
+    other = ("u2", "a", 4, 98)
+    data_set.write_events(("u1", "a", 4, 101), *events, ("u1", "b", 4, 99), other)
     prepared = data_set.prepare("data.split.kind=leave_one_out")
     log = prepared.events
-    assert "".join(prepared.item_ids[log.item]) == "bcabacbabca"
-    assert log.part.tolist() == [TRAIN] * 9 + [VALIDATION, TEST]
-    assert log.before.tolist() == [0, *[1] * 9, 10]
+    assert "".join(prepared.item_ids[log.item]) == "bcabacbabca" + "a"
+    assert log.part.tolist() == [TRAIN] * 9 + [VALIDATION, TEST, TRAIN]
+    assert log.before.tolist() == [0, *[1] * 9, 10, 0]
 
 
 def test_events_names_make_positives(data_set: DataSet) -> None:
@@ -130,9 +131,9 @@ def test_a_failure_midway_changes_nothing(
 ) -> None:
     if standing:
         data_set.prepare()
-        data_set.write_events(*[("u1", "a", 5, time) for time in range(20)])
+        data_set.write_events(*[(f"u{t % 2}", "ab"[t % 2], 5, t) for t in range(20)])
     before = _state(data_set.folder)
-    write, calls = prepare_module._write_parquet, []
+    write, calls = shards.write_table, []
 
     def fail(path: str, table: Any) -> None:
         calls.append(path)
@@ -141,7 +142,8 @@ def test_a_failure_midway_changes_nothing(
             raise kind(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(path, table)
 
-    monkeypatch.setattr(prepare_module, "_write_parquet", fail)
+    monkeypatch.setattr(shards, "write_table", fail)
+    monkeypatch.setattr(entities, "write_table", fail)
     with pytest.raises(kind) as caught:
         data_set.prepare()
     assert _state(data_set.folder) == before
@@ -174,7 +176,7 @@ def test_only_prepared_folders_are_opened(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no manifest.json, expected a prepared data"):
         Prepared.load(str(tmp_path))
     files.write_json(tmp_path / MANIFEST, {"format": 99})
-    with pytest.raises(DataError, match=r"format 99, expected 1. It was written by"):
+    with pytest.raises(DataError, match=r"format 99, expected 2. It was written by"):
         Prepared.load(str(tmp_path))
 
 

@@ -9,7 +9,7 @@ import pytest
 from data.events import TEST, VALIDATION, EventLog, count_before, row_starts
 from data.queries import evaluation_queries
 from data.schema import Split
-from data.split import leave_one_out, temporal, temporal_cuts
+from data.split import leave_one_out, temporal, temporal_fold
 
 USERS, ITEMS = 8, 9
 
@@ -35,8 +35,8 @@ def _random_log(seed: int, kind: str) -> tuple[list[Event], EventLog, int | None
     events.sort(key=lambda e: (e.user, e.time))
     columns = np.array(events).T
     user, time = columns[0].astype(np.int32), columns[1]
-    cuts = temporal_cuts(time, Split(validation=0.25, test=0.25))
-    part = temporal(time, cuts) if kind == "temporal" else leave_one_out(user)
+    fold = temporal_fold(time, Split(validation=0.25, test=0.25))
+    part = temporal(time, fold) if kind == "temporal" else leave_one_out(user)
     log = EventLog(
         user=user,
         item=columns[2].astype(np.int32),
@@ -48,7 +48,7 @@ def _random_log(seed: int, kind: str) -> tuple[list[Event], EventLog, int | None
         before=count_before(user, time),
         start=row_starts(user, USERS),
     )
-    return events, log, cuts[1] if kind == "temporal" else None
+    return events, log, fold.test if kind == "temporal" else None
 
 
 @pytest.mark.parametrize("kind", ["temporal", "leave_one_out"])

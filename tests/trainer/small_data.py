@@ -6,7 +6,7 @@ import numpy as np
 
 from data.events import TEST, EventLog, count_before, row_starts
 from data.queries import Queries, evaluation_queries
-from data.split import temporal
+from data.split import Fold, temporal
 
 DAY = 86_400
 CUTS = (60 * DAY, 80 * DAY)
@@ -39,7 +39,7 @@ def make_log(
         label=positive[order].astype(np.float32),
         positive=positive[order].astype(bool),
         weight=np.ones(len(user), np.float32),
-        part=temporal(time, CUTS),
+        part=temporal(time, Fold(validation=CUTS[0], test=CUTS[1])),
         before=count_before(user, time),
         start=row_starts(user, int(user.max())),
     )

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from data.errors import ConfigError
-from data.events import TRAIN
 from data.planted import Planted
 from data.prepared import Prepared
 from trainer.config import ExperimentConfig, TextConfig, read_experiment
@@ -123,8 +122,7 @@ def fit(
 ) -> tuple[RetrievalModel, Any]:
     fitter = Fitter(prepared, config, str(folder))
     stage = {"folder": str(folder / "checkpoints"), "logs": str(folder / "logs")}
-    log = prepared.events.through(TRAIN)
-    return fitter.retrieval(log, stage, "Training", epochs=1)
+    return fitter.retrieval(prepared.training(), stage, "Training", epochs=1)
 
 
 @pytest.fixture(scope="module")

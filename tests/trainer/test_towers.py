@@ -110,8 +110,7 @@ def log(prepared: Prepared) -> EventLog:
 
 @pytest.fixture(scope="module")
 def gather(log: EventLog) -> Callable[..., Batch]:
-    windows = plan_windows(log, LENGTH)
-    batches = sequence_batches(log, windows, max_length=LENGTH, batch_size=4, seed=0)
+    batches = sequence_batches(log, max_length=LENGTH, batch_size=4, seed=0)
     return lambda *rows: batches.gather(tf.constant(rows, tf.int64))
 
 

@@ -26,7 +26,7 @@ def test_every_liked_event_is_asked_for_once(
     user, item, time, liked = (np.array(column) for column in zip(*events, strict=True))
     log = make_log(user, item, time, liked)
     windows = plan_windows(log, length)
-    batches = sequence_batches(log, windows, max_length=length, batch_size=4, seed=1)
+    batches = sequence_batches(log, max_length=length, batch_size=4, seed=1)
     found = batches.gather(tf.range(len(windows), dtype=tf.int64))
     columns = {name: value.numpy() for name, value in found.items()}
     asked: list[int] = []
@@ -71,7 +71,7 @@ def test_an_epoch_holds_every_window_once(size: int) -> None:
     item = np.arange(len(user)) + 1
     log = make_log(user, item, time, np.ones(len(user), bool))
     windows = plan_windows(log, 6)
-    batches = sequence_batches(log, windows, max_length=6, batch_size=size, seed=1)
+    batches = sequence_batches(log, max_length=6, batch_size=size, seed=1)
     asked = [b["target"].ravel() for b in batches.epoch(0).as_numpy_iterator()]
     targets = np.concatenate(asked)
     assert sorted(targets[targets > 0].tolist()) == item.tolist()

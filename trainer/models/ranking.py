@@ -95,6 +95,8 @@ class RankingModel(CountedModel):
         step = Step(train.seed + 1)
         super().__init__(step, train.clip_norm)
         self.config, self.ratings = config, Ratings.of(log)
+        # The order of rows tells no hour.
+        self.time_weight = 1.0 if prepared.time_is_known else 0.0
         self.item_part = ItemPart(
             prepared=prepared, log=log, texts=texts, config=config, step=step
         )
@@ -157,6 +159,7 @@ class RankingModel(CountedModel):
         count = tf.maximum(tf.reduce_sum(there, 1), 1.0)
         taste = tf.reduce_sum(history * there, 1) / count  # (b, p)
         when = request_time_features(tf, request["time"], request["last_time"])
+        when *= self.time_weight
         known = [user, taste, when, request["user_statistics"]]
         if self.context.features:
             names = [f.name for f in self.context.features]

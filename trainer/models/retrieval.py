@@ -1,5 +1,6 @@
 """The retrieval model: two towers and a sampled softmax over the batch's items."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -38,6 +39,8 @@ class RetrievalModel(CountedModel):
     ) -> None:
         step = Step(train.seed)
         super().__init__(step, train.clip_norm)
+        if not prepared.time_is_known:  # The order of rows tells no hour and no trend.
+            config = dataclasses.replace(config, use_time=False, use_trend=False)
         self.config = config
         item_counts = log.item_counts(prepared.num_items)
         self.item_tower = ItemTower(

@@ -1,0 +1,71 @@
+"""Writes the tables of items and users: an id, codes and what people read."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from data import prepared
+from data.features import Feature, FeatureSet
+from data.schema import DataConfig
+from data.shards import write_table
+
+NO = ("0", "false", "f", "no", "n")
+
+
+def write_items(
+    config: DataConfig,
+    path: str,
+    items: pd.DataFrame,
+    features: FeatureSet,
+    listed: pd.Index,
+) -> None:
+    """Write the items' table.
+
+    In: `items`: raw strings by id, in the order of the rows; `listed`: the ids that
+    the raw table holds.
+    """
+    extra = {
+        "servable": _servable(config, items, listed),
+        "text": pa.array(features.text.encode(items), pa.string()),
+        "title": _strings(items, config.title_column()),
+    }
+    for name in config.display_columns():
+        extra[prepared.DISPLAY_PREFIX + name] = _strings(items, name)
+    _write(path, "item_id", items, features.items, extra)
+
+
+def write_users(path: str, users: pd.DataFrame, features: FeatureSet) -> None:
+    """Write the users' table. In: raw strings by id, in the order of the rows."""
+    _write(path, "user_id", users, features.users, {})
+
+
+def _write(
+    path: str,
+    id_name: str,
+    frame: pd.DataFrame,
+    features: tuple[Feature, ...],
+    extra: Mapping[str, pa.Array | np.ndarray],
+) -> None:
+    codes = {
+        prepared.FEATURE_PREFIX + f.name: f.encode(frame[f.name]) for f in features
+    }
+    ids = pa.array(frame.index.to_numpy(object), pa.string())
+    write_table(path, {id_name: ids, **extra, **codes})
+
+
+def _servable(config: DataConfig, items: pd.DataFrame, listed: pd.Index) -> np.ndarray:
+    if config.items is None:
+        return np.ones(len(items), bool)
+    servable = np.asarray(items.index.isin(listed))
+    if column := config.items.column("available"):
+        refused = items[column].fillna("").str.strip().str.lower().isin(NO)
+        servable &= ~refused.to_numpy(bool)
+    return servable
+
+
+def _strings(items: pd.DataFrame, column: str | None) -> pa.Array:
+    if column is None:  # Without any title the id is what a person can read.
+        return pa.array(items.index.to_numpy(object), pa.string())
+    return pa.array(items[column].fillna("").to_numpy(object), pa.string())
