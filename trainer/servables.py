@@ -171,6 +171,13 @@ class RetrievalServable(ListServable):
         self._encoders = {f.name: f.in_graph(tf) for f in self.features.items}
         self._tables = _resources(self._encoders)
         self._join_text = self.features.text.in_graph(tf)
+        if self.text_tower is not None:
+            # One function for all signatures: a BERT's graph costs load time.
+            self._encode = tf.function(
+                self.text_tower.encode_in_graph,
+                input_signature=[tf.TensorSpec([None], tf.string)],
+                autograph=False,
+            )
 
     def _answer(
         self,
@@ -224,12 +231,6 @@ class RetrievalServable(ListServable):
             vector = self._encode(text)
         vectors = self.items.unseen(codes, vector)
         return {"embedding": self.retrieval.as_queries(vectors)}
-
-    # One function for all signatures: each copy of a BERT's graph costs load time.
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def _encode(self, text: tf.Tensor) -> tf.Tensor:
-        tower: Any = self.text_tower
-        return tower.encode_in_graph(text)
 
 
 class RecommenderServable(ListServable):
