@@ -7,6 +7,7 @@ GRPC_PORT ?= 8500
 REST_PORT ?= 8501
 USER_ID ?=
 K ?= 10
+WORKERS ?= 2
 GPU ?= $(shell nvidia-smi >/dev/null 2>&1 && echo 1 || echo 0)
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -68,7 +69,7 @@ query: $(READY) ## ask the running server: make query USER_ID=196
 	@$(PY) -m serving query --user "$(USER_ID)" --k $(K) --grpc localhost:$(GRPC_PORT)
 
 test: lint $(READY) ## what CI runs: lint, types, all offline tests
-	@$(PY) -m pytest -q
+	@$(PY) -m pytest -q -n $(WORKERS) --dist loadgroup
 
 test-real: $(READY) ## the same path on MovieLens-100K with the real weights
 	@TANDEM_REAL=1 $(PY) -m pytest -q -m realdata

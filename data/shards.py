@@ -6,8 +6,10 @@ and so is the memory of whoever writes or reads one.
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -241,10 +243,21 @@ def _in_processes(title: str, work: Callable[[T], R], items: list[T]) -> Iterato
         return
     # A fork of a process that runs TensorFlow's threads may hang.
     context = multiprocessing.get_context("spawn")
-    with (
-        progress(title, len(items), least_s=2) as advance,
-        ProcessPoolExecutor(workers, mp_context=context) as pool,
-    ):
-        for result in pool.map(work, items):
-            advance()
-            yield result
+    pool = ProcessPoolExecutor(workers, context, initializer=_leave_ctrl_c)
+    try:
+        with progress(title, len(items), least_s=2) as advance:
+            for result in pool.map(work, items):
+                advance()
+                yield result
+    except BrokenProcessPool as err:
+        raise DataError(
+            f"{title}: the system ended one of {workers} processes, most likely for "
+            "want of memory. Free some, or give the machine more."
+        ) from err
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_ctrl_c() -> None:
+    """Let the parent alone answer Ctrl-C, which the terminal sends to all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

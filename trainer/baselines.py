@@ -91,6 +91,13 @@ GRIDS: dict[str, tuple[Baseline, ...]] = {
 }
 
 
+# Where rows have an order and no time, their numbers are no days.
+TIMELESS_GRIDS: dict[str, tuple[Baseline, ...]] = {
+    **GRIDS,
+    "popularity": tuple(Popularity(None, only) for only in (False, True)),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
     """What validation chose.

@@ -141,7 +141,9 @@ def _measure_fold(experiment: Experiment) -> tuple[Evaluation, dict[str, Any]]:
     chosen: dict[str, dict[str, Any]] = {}
     if experiment.config.evaluation.baselines:
         current = None if now is None else prepared.events.earlier_than(now)
-        tuned = baselines.tune(prepared, current=current)
+        known = prepared.time_is_known
+        grids = baselines.GRIDS if known else baselines.TIMELESS_GRIDS
+        tuned = baselines.tune(prepared, grids, current=current)
         scorers |= tuned.scorers
         skipped, chosen = tuned.skipped, tuned.chosen
     found = evaluate(
