@@ -1,11 +1,13 @@
 """How a table is written: format, encoding, separator, whether it has a header."""
 
 import ast
+import contextlib
 import csv
 import io
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -167,16 +169,24 @@ def split_rows(text: str, separator: str) -> list[list[str]]:
     if len(separator) > 1:
         lines = [line for line in text.splitlines()[:SNIFFED_ROWS] if line]
         return [line.split(separator) for line in lines]
-    csv.field_size_limit(HEAD_BYTES)
-    rows = []
+    limit = csv.field_size_limit(HEAD_BYTES)  # Of the whole process.
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+        return _read_rows(
+            csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        )
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _read_rows(read: Iterator[list[str]]) -> list[list[str]]:
+    rows: list[list[str]] = []
+    # What was read up to a broken line tells enough.
+    with contextlib.suppress(csv.Error):
+        for row in read:
             if row:
                 rows.append(row)
             if len(rows) >= SNIFFED_ROWS:
                 break
-    except csv.Error:
-        pass  # What was read up to the broken line tells enough.
     return rows
 
 

@@ -11,7 +11,7 @@ from data.init.columns import Profile
 from data.init.orders import sorts_rows
 from data.init.wording import shown
 from data.init.words import entity_hint, means
-from data.rows import parse_times
+from data.prepare.rows import parse_times
 from data.schema import Column
 
 Unit = Literal["s", "ms", "us", "iso"]

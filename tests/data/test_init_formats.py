@@ -1,5 +1,6 @@
 """How a table is written is found out from its bytes, whatever its name is."""
 
+import csv
 import gzip
 import io
 import json
@@ -137,6 +138,15 @@ def test_a_separator_inside_texts_misleads_nobody(tmp_path: Path) -> None:
     assert _sample(tmp_path / "t", "\n".join(lines)).layout.separator == ";"
     lines = ["user,genres", *(f"{i},a|b|c" for i in range(50))]
     assert _sample(tmp_path / "t", "\n".join(lines)).layout.separator == ","
+
+
+def test_long_cells_are_read_and_no_limit_of_the_process_is_moved(
+    tmp_path: Path,
+) -> None:
+    limit = csv.field_size_limit()
+    text = "user,item\n" + f"1,{'x' * (limit + 1)}\n2,y\n"
+    assert _sample(tmp_path / "t.csv", text).num_rows == 2
+    assert csv.field_size_limit() == limit
 
 
 def test_odd_rows_are_counted(tmp_path: Path) -> None:
