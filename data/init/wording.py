@@ -7,6 +7,8 @@ def percent(share: float) -> str:
     """Return a share for people: `4.2 %`."""
     if 0 < share < 0.001:
         return "under 0.1 %"
+    if 0.999 < share < 1:
+        return "over 99.9 %"
     return f"{100 * share:.3g} %"
 
 
