@@ -12,8 +12,8 @@ import tensorflow as tf
 from benchmarks.tfrecords import Batch, Columns, read_columns, stream, write_examples
 from data.events import EVENT_COLUMNS, EventLog, row_starts
 from data.pipelines import EpochBatches, sequence_batches
+from data.prepare.shards import ROW_GROUP_EVENTS
 from data.prepared import EVENTS, Prepared
-from data.shards import ROW_GROUP_EVENTS
 from trainer.config import RetrievalConfig
 
 SEED = 42

@@ -41,6 +41,42 @@ def fetch(names: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.option("--interactions", required=True, metavar="FILE", help="Who met what.")
+@click.option("--items", metavar="FILE", help="What the items are like.")
+@click.option("--users", metavar="FILE", help="What the users are like.")
+@click.option("--output", "-o", "out", required=True, metavar="TOML", help="Where to.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--user", metavar="COLUMN", help="The column of users, if not found.")
+@click.option("--item", metavar="COLUMN", help="The column of items.")
+@click.option("--time", metavar="COLUMN", help="The column of times.")
+@click.option("--label", metavar="COLUMN", help="The column that rates.")
+@tell_errors()
+def init(
+    interactions: str,
+    items: str | None,
+    users: str | None,
+    out: str,
+    force: bool,
+    **columns: str | None,
+) -> None:
+    """Draft a TOML from tables: a guess with its reasons, to train or to mend."""
+    from data.init.draft import Request
+    from data.init.draft import init as draft
+
+    wanted = {role: name for role, name in columns.items() if name is not None}
+    draft(
+        Request(
+            interactions=interactions,
+            items=items,
+            users=users,
+            out=out,
+            force=force,
+            wanted=wanted,
+        )
+    )
+
+
+@main.command()
 @TOML
 @SET
 @tell_errors()
@@ -48,13 +84,19 @@ def check(toml: Path, overrides: tuple[str, ...]) -> None:
     """Check the tables; write nothing."""
     from data.prepare import check as check_tables
 
-    report = check_tables(_config(toml, overrides), toml)
+    config = _config(toml, overrides)
+    report = check_tables(config, toml)
+    for name, table in config.tables().items():
+        say(f"{table.path}: {report.num_rows[name]:,} rows")
     for warning in report.warnings:
         say(f"Warning: {warning}")
+    warnings = f"{len(report.warnings)} warning{'s'[: len(report.warnings) != 1]}"
     if report.errors:
         lines = [f"Error: {error}" for error in report.errors]
+        errors = f"{len(lines)} error{'s'[: len(lines) != 1]}"
+        lines.append(f"{errors} to mend, {warnings}.")
         raise DataError("\n".join(lines))
-    say(f"{toml}: the tables can be prepared.")
+    say(f"{toml}: the tables can be prepared; {warnings}.")
 
 
 @main.command()

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.errors import DataError
-from data.rows import Rows
+from data.prepare.rows import Rows
 from data.schema import Column, DataConfig, Table
 
 SHOWN_ROWS = 10

@@ -24,6 +24,8 @@ from trainer.scorers import RetrievalScorer, TwoStageScorer, first_items
 NUM_EXAMPLE_USERS = 10
 SHOWN = 10
 LAST = 5
+CHUNK = 256
+CALIBRATION_QUERIES = 5_000
 
 
 def fit_for_evaluation(experiment: Experiment) -> FittedParts:
@@ -73,18 +75,24 @@ def _facts(fit: Fit) -> dict[str, Any]:
 
 def _calibrate(prepared: Prepared, both: TwoStageScorer) -> tuple[float, float]:
     queries = prepared.queries(VALIDATION)
+    number = min(len(queries), CALIBRATION_QUERIES)
+    chosen = np.random.default_rng(0).choice(len(queries), number, replace=False)
     logits, labels = [], []
-    for row in range(len(queries)):
-        rows = np.array([row])
+    for start in range(0, number, CHUNK):
+        rows = np.sort(chosen[start : start + CHUNK])
         requests = both.retrieval.requests(queries, rows)
         scores = both.retrieval.scores(requests)
         masked = np.where(prepared.servable, scores, -np.inf)
-        masked[0, queries.seen[row]] = -np.inf
+        for place, row in enumerate(rows):
+            masked[place, queries.seen[row]] = -np.inf
         item = first_items(masked, both.model.config.candidates)
-        item = item[:, np.isfinite(masked[0, item[0]])]
+        there = np.isfinite(np.take_along_axis(masked, item, axis=1))
         score = np.take_along_axis(scores, item, axis=1)
-        logits.append(both.outputs(requests, item, score)["like"][0])
-        labels.append(np.isin(item[0], queries.relevant[row]))
+        relevant = np.zeros(masked.shape, bool)
+        for place, row in enumerate(rows):
+            relevant[place, queries.relevant[row]] = True
+        logits.append(both.outputs(requests, item, score)["like"][there])
+        labels.append(np.take_along_axis(relevant, item, axis=1)[there])
     if not logits:
         return 1.0, 0.0
     return fit_calibration(np.concatenate(logits), np.concatenate(labels))

@@ -18,7 +18,7 @@ from data.catalog.goodbooks import GOODBOOKS_10K
 from data.catalog.movielens import ML_1M, ML_20M, ML_25M, ML_100K
 from data.catalog.weights import MINILM
 from data.errors import ConfigError, nearest
-from data.sources import Entry
+from data.fetch.sources import Entry
 
 CATALOG: Mapping[str, Entry] = MappingProxyType(
     {

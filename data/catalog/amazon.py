@@ -1,8 +1,8 @@
 """The Amazon reviews of 2018 in the catalog, one entry for each category."""
 
 from data import readers
+from data.fetch.sources import Entry, Part, Parts, StandIn, Table
 from data.readers import amazon
-from data.sources import Entry, Part, Parts, StandIn, Table
 
 _HOME = "https://cseweb.ucsd.edu/~jmcauley/datasets/amazon_v2/"
 _FILES = "https://mcauleylab.ucsd.edu/public_datasets/data/amazon_v2"

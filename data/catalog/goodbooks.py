@@ -1,8 +1,8 @@
 """Goodbooks-10k in the catalog."""
 
 from data import readers
+from data.fetch.sources import Archive, Entry, StandIn, Table, Web
 from data.readers import goodbooks
-from data.sources import Archive, Entry, StandIn, Table, Web
 
 _HOME = "https://github.com/zygmuntz/goodbooks-10k"
 _BOOKS = Table(name=readers.ITEMS, columns=goodbooks.ITEM_COLUMNS, rows=10_000)

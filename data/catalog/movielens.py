@@ -1,8 +1,8 @@
 """The MovieLens data sets in the catalog."""
 
 from data import readers
+from data.fetch.sources import Archive, Entry, File, Sdist, Table, Web, Wheel
 from data.readers import movielens, recbole
-from data.sources import Archive, Entry, File, Sdist, Table, Web, Wheel
 
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 _LICENCE = "research only, no redistribution"

@@ -1,7 +1,7 @@
 """The pretrained text weights in the catalog."""
 
-from data.archives import copier
-from data.sources import Archive, Entry, File, Folder, Wheel
+from data.fetch.archives import copier
+from data.fetch.sources import Archive, Entry, File, Folder, Wheel
 
 _MINILM_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
 _MINILM_HOME = "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2"

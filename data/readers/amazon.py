@@ -14,12 +14,12 @@ from typing import Any
 
 import orjson
 
-from data.archives import Members
 from data.errors import DataError
+from data.fetch.archives import Members
+from data.fetch.sources import Reader
 from data.readers import INTERACTIONS, ITEMS
 from data.readers.delimited import read_csv, write_table
 from data.readers.ordered import write_ordered
-from data.sources import Reader
 
 INTERACTION_COLUMNS = ("user_id", "item_id", "rating", "timestamp")
 ITEM_COLUMNS = ("item_id", "title", "description", "brand", "categories")

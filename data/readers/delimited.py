@@ -8,8 +8,8 @@ from typing import IO
 
 import numpy as np
 
-from data.archives import Members
 from data.errors import DataError
+from data.fetch.archives import Members
 
 _BLOCK_BYTES = 1 << 22
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from data.archives import Members
+from data.fetch.archives import Members
 from data.readers import INTERACTIONS, ITEMS
 from data.readers.delimited import copy_numbers, read_csv, write_table
 

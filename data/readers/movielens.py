@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from data.archives import Members
 from data.errors import DataError
+from data.fetch.archives import Members
+from data.fetch.sources import Reader
 from data.readers import INTERACTIONS, ITEMS, USERS
 from data.readers.delimited import copy_numbers, read_csv, read_rows, write_table
-from data.sources import Reader
 
 INTERACTION_COLUMNS = ("user_id", "item_id", "rating", "timestamp")
 ITEM_COLUMNS = ("item_id", "title", "year", "genres")

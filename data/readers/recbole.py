@@ -8,8 +8,8 @@ so that the tables are those of the publisher's archives, byte for byte.
 from collections.abc import Iterator
 from pathlib import Path
 
-from data.archives import Members
 from data.errors import DataError
+from data.fetch.archives import Members
 from data.readers import INTERACTIONS, movielens
 from data.readers.delimited import read_rows, write_table
 

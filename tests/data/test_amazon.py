@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from data.archives import open_folder
 from data.errors import DataError
+from data.fetch.archives import open_folder
 from data.readers import amazon, ordered
 
 REVIEWS, PRODUCTS = "Toys_5.json.gz", "meta_Toys.json.gz"

@@ -9,7 +9,7 @@ import pytest
 from data import catalog
 from data.catalog import amazon
 from data.errors import ConfigError
-from data.sources import Archive, Entry, File, Folder, Parts, Sdist, Web, Wheel
+from data.fetch.sources import Archive, Entry, File, Folder, Parts, Sdist, Web, Wheel
 
 ENTRIES = pytest.mark.parametrize(
     "entry", catalog.CATALOG.values(), ids=lambda e: e.name

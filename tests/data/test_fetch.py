@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from data import archives, catalog, data_home, obtain
-from data.archives import Members
+from data import catalog
 from data.catalog import CATALOG
 from data.errors import ConfigError, DataError
-from data.fetch import SOURCE, cache_folder, fetch
-from data.sources import Archive, Entry, File, Folder, Web, Wheel
+from data.fetch import SOURCE, archives, cache_folder, data_home, fetch, obtain
+from data.fetch.archives import Members
+from data.fetch.sources import Archive, Entry, File, Folder, Web, Wheel
 
 TABLE = b"user_id,item_id\n1,2\n"
 FILES = (
@@ -285,7 +285,7 @@ def test_a_disk_that_fills_up_during_the_download(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("data.download.open", full, raising=False)
+    monkeypatch.setattr("data.fetch.download.open", full, raising=False)
     with pytest.raises(DataError, match="the disk is full"):
         fetch("toy", cache)
     assert left_in(cache) == []

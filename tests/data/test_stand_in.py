@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from data import catalog, data_home
-from data.archives import Members
+from data import catalog
 from data.errors import DataError
-from data.fetch import SOURCE, fetch, is_ready, source_of
-from data.sources import Entry, Part, Parts, StandIn, Table
+from data.fetch import SOURCE, data_home, fetch, is_ready, source_of
+from data.fetch.archives import Members
+from data.fetch.sources import Entry, Part, Parts, StandIn, Table
 
 EVENTS, ITEMS = "user_id,item_id\n1,2\n2,2\n", "item_id,title\n2,Two\n"
 TABLES = (

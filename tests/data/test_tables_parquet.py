@@ -155,7 +155,7 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     [
         (b"", "t.parquet: the file is empty, expected a table of items"),
         (b"x,y\n1,2\n", "cannot be read as Parquet: .*set format in .data.items"),
-        (gzip.compress(b"PAR1"), "found gzip, expected Parquet"),
+        (gzip.compress(b"PAR1", mtime=0), "found gzip, expected Parquet"),
         (b"PAR1", "cannot be read as Parquet"),
     ],
 )

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from data.errors import DataError
+from data.prepare.rows import parse_times
 from data.schema import Column
-from data.rows import parse_times
 
 DataSet = Any  # The class in conftest, which test modules cannot import.
 
@@ -23,15 +23,15 @@ def test_good_tables_pass(data_set: DataSet) -> None:
     [
         (
             ("u1", "a", "good", 190),
-            "interactions.csv, column 'rating', 1 of 10 rows, 10 % (row 10): found 'good', expected a "
-            "number. Mend these cells or empty them.",
+            "interactions.csv, column 'rating', 1 of 10 rows, 10 % (row 10): found "
+            "'good', expected a number. Mend these cells or empty them.",
         ),
         (("u1", "a", "inf", 190), "found 'inf', expected a number."),
         (
             ("u1", "a", 4, "noon"),
-            "interactions.csv, column 'time', 1 of 10 rows, 10 % (row 10): found 'noon', expected a "
-            "time as a number of s since 1970 (UTC). Mend these rows, or set the "
-            "column's unit: s, ms, us or iso.",
+            "interactions.csv, column 'time', 1 of 10 rows, 10 % (row 10): found "
+            "'noon', expected a time as a number of s since 1970 (UTC). Mend these "
+            "rows, or set the column's unit: s, ms, us or iso.",
         ),
         (
             ("u1", "a", 4, ""),

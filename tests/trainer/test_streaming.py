@@ -1,16 +1,15 @@
 """Batches streamed from shards are those of events in memory, in another order."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from data import shards, streaming
+from data import streaming
 from data.events import TRAIN, Stretch
 from data.pipelines import sequence_batches
 from data.planted import write_planted
-from data.prepare import prepare
+from data.prepare import prepare, shards
 from data.prepared import Prepared
 from data.schema import data_config
 from data.settings import read_toml

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.planted_events import planted_events
-from data.planted_truth import Plan, Planted
-from data.tiny_bert import write_tiny_bert
+from data.planted.events import planted_events
+from data.planted.tiny_bert import write_tiny_bert
+from data.planted.truth import Plan, Planted
 
 __all__ = ["Plan", "Planted", "write_planted", "write_tiny_bert"]
 
@@ -32,7 +32,7 @@ ODD_IDS = (
 CONSONANTS, VOWELS, NEUTRAL_VOWELS = "bdfgklmnprstvz", "aeiou", "aéiöu"
 
 TOML = """\
-# A planted data set: its right answer is known, see data/planted.py.
+# A planted data set: its right answer is known, see data/planted/.
 
 [data.interactions]
 path = "interactions.csv"

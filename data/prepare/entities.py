@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from data import prepared
 from data.features import Feature, FeatureSet
+from data.prepare.shards import write_table
 from data.schema import DataConfig
-from data.shards import write_table
 
 NO = ("0", "false", "f", "no", "n")
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from data.archives import CHUNK_BYTES, check, digest_of
 from data.errors import DataError
-from data.sources import File, Table
+from data.fetch.archives import CHUNK_BYTES, check, digest_of
+from data.fetch.sources import File, Table
 
 Records = dict[str, dict[str, Any]]
 """By file name: sha256, bytes, and what is known of rows and columns."""

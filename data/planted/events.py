@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from data.planted_truth import Planted
+from data.planted.truth import Planted
 from data.schema import Split
 from data.split import temporal_fold
 

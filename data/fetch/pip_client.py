@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 
 from data.console import step
-from data.download import redact
 from data.errors import DataError
-from data.sources import Wheel
+from data.fetch.download import redact
+from data.fetch.sources import Wheel
 
 # What a later one says overrides an earlier one, as in pip itself.
 _SECTIONS = ("global", "download", ":env:")

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from data.archives import Members
+from data.fetch.archives import Members
 
 Reader = Callable[[Members, Path], None]
 """Reads an opened archive and writes the entry's files into a folder."""

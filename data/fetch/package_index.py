@@ -15,10 +15,10 @@ from urllib.request import url2pathname
 
 import httpx2
 
-from data.download import client, download, redact
 from data.errors import DataError
-from data.pip_client import Settings, settings
-from data.sources import Archive, Sdist
+from data.fetch.download import client, download, redact
+from data.fetch.pip_client import Settings, settings
+from data.fetch.sources import Archive, Sdist
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 _ACCEPT = f"{_JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"

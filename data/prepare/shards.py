@@ -23,8 +23,8 @@ from data.console import progress
 from data.errors import DataError
 from data.events import TRAIN, count_before
 from data.features import Feature, merge_moments, moments
+from data.prepare.staging import Blocks, Staged
 from data.split import Parting
-from data.staging import Blocks, Staged
 
 SHARD_EVENTS = 2_000_000
 ROW_GROUP_EVENTS = 1 << 19

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.console import progress
-from data.rows import Rows, numbers_of
+from data.prepare.rows import Rows, numbers_of
 from data.schema import DataConfig, Filter
 from data.tables import read_batches
 from data.validate import Checker

@@ -11,12 +11,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from data import catalog, data_home, files
+from data import catalog, files
 from data.console import say
 from data.errors import DataError
-from data.obtain import obtain
-from data.sources import Entry, File, Table
-from data.written import check_same, fits
+from data.fetch import data_home
+from data.fetch.obtain import obtain
+from data.fetch.sources import Entry, File, Table
+from data.fetch.written import check_same, fits
 
 SOURCE = "source.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT)

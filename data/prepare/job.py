@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from data import files, prepared
 from data.console import say, step
-from data.entities import write_items, write_users
 from data.errors import DataError
 from data.features import (
     Categorical,
@@ -31,17 +30,18 @@ from data.features import (
     vocabulary_of,
 )
 from data.fetch import fetch
-from data.prepared import Prepared
-from data.schema import DataConfig, as_table
-from data.shards import (
+from data.prepare.entities import write_items, write_users
+from data.prepare.shards import (
     Written,
     encode_context,
     plan_shards,
     write_events,
     write_impressions,
 )
+from data.prepare.staging import Staged, resolve, stage
+from data.prepared import Prepared
+from data.schema import DataConfig, as_table
 from data.split import Parting, plan
-from data.staging import Staged, resolve, stage
 from data.tables import read_table, table_path
 from data.validate import Checker, Report
 

@@ -9,9 +9,9 @@ import os
 import shutil
 from pathlib import Path
 
-from data.archives import check, digest_of
 from data.errors import DataError
-from data.sources import Archive, Entry, Parts, StandIn
+from data.fetch.archives import check, digest_of
+from data.fetch.sources import Archive, Entry, Parts, StandIn
 
 VARIABLE = "TANDEM_DATA_HOME"
 _SUFFIXES = (".zip", ".whl", ".gz", ".tgz", ".tar")
