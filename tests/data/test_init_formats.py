@@ -243,6 +243,7 @@ def _workbook() -> bytes:
         (b'{"a": 1, "b": 2}\nnonsense\n', "expected one JSON object in each line"),
         (b'{"a": 1}\n{"a": 2}\n', "found one column, 'a'"),
     ],
+    ids=range(18),  # Archives hold the time of the day.
 )
 def test_what_is_no_table_is_told(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "t.csv"
