@@ -25,7 +25,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= $(if $(filter 1,$(GPU)),2,3)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data train evaluate export serve query test test-real lint format \
-	type bench lock clean
+	type bench bench-data lock clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -88,6 +88,9 @@ format: $(READY) ## format the code
 
 bench: $(READY) ## all benchmarks
 	@$(PY) -m benchmarks.input_pipeline
+
+bench-data: $(READY) ## prepare and read 25 million generated rows (DOUBLE=1: and 50)
+	@$(PY) -m benchmarks.prepare_scale $(if $(filter 1,$(DOUBLE)),--double)
 
 lock: ## resolve both locks anew (needs uv)
 	@for lock in requirements.lock: requirements-gpu.lock:--extra=gpu; do \

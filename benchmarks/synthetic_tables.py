@@ -97,6 +97,14 @@ class TableSizes:
         return self.users or max(1, round(self.rows / ROWS_PER_USER))
 
 
+def standing_tables(folder: Path, rows: int, table_format: Format) -> Path:
+    """Return the TOML of tables of a size in a folder, written if they are absent."""
+    place = folder / f"{table_format}-{rows}"
+    if place.exists():
+        return place / "synthetic.toml"
+    return write_tables(place, TableSizes(rows=rows), table_format)
+
+
 def write_tables(folder: Path, sizes: TableSizes, table_format: Format) -> Path:
     """Write the three tables and a TOML that describes them, and return its place.
 
