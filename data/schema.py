@@ -6,7 +6,6 @@ is an event that `[data.label].positive` accepts; *seen* is any event; an
 not marked unavailable.
 """
 
-import codecs
 import dataclasses
 import math
 import operator
@@ -48,6 +47,8 @@ NEEDED_ROLES = {
     "items": ("item_id",),
     "users": ("user_id",),
 }
+SERVED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+RESERVED_NAMES = {"user_id", "history", "exclude", "k", "time", "boost", "bury"}
 COMPARISONS = {
     ">=": operator.ge,
     ">": operator.gt,
@@ -112,11 +113,14 @@ class Table:
     def __post_init__(self) -> None:
         if not self.header and not self.names:
             raise ConfigError("a table without a header needs names = [...].")
-        if not self.separator:
-            raise ConfigError("separator is empty.")
+        if not self.separator or set(self.separator) & {"\n", "\r"}:
+            raise ConfigError(
+                f"separator is {self.separator!r}, expected what parts the cells of a "
+                "line."
+            )
         try:
-            codecs.lookup(self.encoding)
-        except LookupError as err:
+            "".encode(self.encoding)  # Some codecs, such as hex, are of no text.
+        except (LookupError, UnicodeError) as err:
             raise ConfigError(
                 f"encoding is {self.encoding!r}, expected one that Python knows, such "
                 "as utf-8 or latin-1."
@@ -290,6 +294,7 @@ def _check_roles(name: str, table: Table) -> None:
     allowed = ROLES_OF[name]
     once = allowed - {"feature", "context"}
     for column, spec in table.columns.items():
+        _check_name(name, column, spec)
         if spec.role not in allowed:
             raise ConfigError(
                 f"[data.{name}.columns] {column}: role '{spec.role}' is not one of "
@@ -312,6 +317,20 @@ def _check_roles(name: str, table: Table) -> None:
             raise ConfigError(
                 f'[data.{name}.columns]: no column has role = "{role}". Add it.'
             )
+
+
+def _check_name(table: str, column: str, spec: Column) -> None:
+    """Demand names that layers and the served models' inputs can have."""
+    taken = RESERVED_NAMES if spec.role == "context" else set()
+    served = spec.role in ("feature", "context")
+    if served and (not SERVED_NAME.fullmatch(column) or column in taken):
+        others = f", and none of {', '.join(sorted(taken))}" if taken else ""
+        raise ConfigError(
+            f"[data.{table}.columns] {column!r}: the name of a feature becomes an "
+            "input of the served models; expected a letter, then letters, digits and "
+            f"_{others}. Rename it: in separated text by names = [...], else in the "
+            "file."
+        )
 
 
 def data_config(toml: dict[str, Any], path: Path) -> DataConfig:

@@ -75,9 +75,9 @@ def print_table(evaluation: Evaluation) -> None:
         "mean [95 % interval]"
     )
     table = Table(title=heading, title_justify="left")
-    table.add_column("model", overflow="fold", max_width=16)
+    table.add_column("model", no_wrap=True)
     for name in [*shown, f"coverage@{k}"]:
-        table.add_column(title(name), justify="right", no_wrap=True)
+        table.add_column(title(name), justify="right")
     for name, model in evaluation.models.items():
         cells = [escape(bracketed(model.intervals[metric])) for metric in shown]
         coverage = f"{model.totals[f'coverage@{k}']:.1%}"

@@ -12,10 +12,8 @@ from data.init.choice import Choice
 from data.init.columns import Profile
 from data.init.samples import Sample
 from data.init.words import typed_name
+from data.schema import RESERVED_NAMES, SERVED_NAME
 
-# Features name layers and the served models' inputs, whose names are like Python's.
-SERVED = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-TAKEN = frozenset(("user_id", "history", "exclude", "k", "time", "boost", "bury"))
 ROLE_NAMES = {
     "user_id": "user_id",
     "item_id": "item_id",
@@ -97,8 +95,8 @@ def _is_good(choice: Choice, sample: Sample) -> bool:
         return False
     if choice.spec.role not in ("feature", "context"):
         return True
-    is_taken = choice.spec.role == "context" and name in TAKEN
-    return bool(SERVED.fullmatch(name)) and not is_taken
+    is_taken = choice.spec.role == "context" and name in RESERVED_NAMES
+    return bool(SERVED_NAME.fullmatch(name)) and not is_taken
 
 
 def _is_typed(choice: Choice) -> bool:
@@ -112,7 +110,7 @@ def _plain_name(choice: Choice) -> str:
     plain = re.sub(r"[^A-Za-z0-9]+", "_", ascii_).strip("_")
     if not plain:
         return f"c{choice.column.place + 1}"
-    return plain if plain[0].isalpha() and plain not in TAKEN else f"c_{plain}"
+    return plain if plain[0].isalpha() and plain not in RESERVED_NAMES else f"c_{plain}"
 
 
 def _name_by_content(choice: Choice) -> str:

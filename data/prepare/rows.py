@@ -71,15 +71,18 @@ def parse_times(values: pd.Series, spec: Column) -> pd.Series:
     In: strings. Out: float64, seconds UTC.
     """
     if spec.unit == "iso":
-        parsed = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
-        seconds = (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
-        return seconds.astype(np.float64)
-    numbers = pd.to_numeric(values, errors="coerce").astype(np.float64)
-    return pd.Series(_plausible(numbers.to_numpy(), spec), index=values.index)
+        texts = values.str.replace(r"\s*UTC$", "Z", regex=True)
+        parsed = pd.to_datetime(texts, errors="coerce", utc=True, format="ISO8601")
+        stamps = parsed.dt.tz_localize(None).to_numpy("datetime64[us]")
+        known = stamps.astype(np.int64) / 1e6
+        seconds = _plausible(np.where(np.isnat(stamps), np.nan, known))
+    else:
+        numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
+        seconds = _plausible(numbers * SECONDS_PER[spec.unit])
+    return pd.Series(seconds, index=values.index)
 
 
-def _plausible(numbers: np.ndarray, spec: Column) -> np.ndarray:
-    seconds = numbers * SECONDS_PER[spec.unit]
+def _plausible(seconds: np.ndarray) -> np.ndarray:
     # Years 1900 to 2200: outside them the unit is wrong, and so would be the order.
     return np.where((seconds > -2.2e9) & (seconds < 7.3e9), seconds, np.nan)
 
@@ -87,7 +90,7 @@ def _plausible(numbers: np.ndarray, spec: Column) -> np.ndarray:
 def _times(block: pa.Table, name: str, spec: Column) -> np.ndarray:
     if spec.unit == "iso":
         return parse_times(_strings(block, name), spec).to_numpy(np.float64)
-    return _plausible(numbers_of(block[name]), spec)
+    return _plausible(numbers_of(block[name]) * SECONDS_PER[spec.unit])
 
 
 def numbers_of(column: pa.ChunkedArray) -> np.ndarray:

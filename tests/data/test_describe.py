@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from data import fetch as fetch_module
 from data import profile
 from data.__main__ import main
 from data.describe import describe
 from data.events import TEST, TRAIN, VALIDATION, EventLog, count_before, row_starts
+from data.fetch import cache as fetch_module
 from data.pages import charts
 from data.pages.description import write_description
 from data.prepared import Prepared
