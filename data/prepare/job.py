@@ -153,8 +153,8 @@ def _add_ids(
         return pd.DataFrame(index=pd.Index([], dtype=object))
     column = getattr(config, name).column("item_id" if name == "items" else "user_id")
     frame = tables[name].dropna(subset=[column]).drop_duplicates(column)
-    ids = pa.array(frame[column], pa.string()).dictionary_encode()
-    getattr(staged, name).add(ids)
+    ids = pa.array(frame[column].to_numpy(object), pa.string())
+    getattr(staged, name).add(ids.dictionary_encode())
     return frame.set_index(frame[column].to_numpy(object))
 
 
