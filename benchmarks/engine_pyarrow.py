@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.engine_shards import COLUMNS, NUM_SHARDS, shard_bounds, shard_path
 
-BLOCK_BYTES = 1 << 20  # The reader holds a score of them.
+BLOCK_BYTES = 1 << 20  # The reader holds up to forty times as much.
 CHUNK_ROWS = 1 << 19
 THREADS = 2
 EVENT = np.dtype([("user", "i4"), ("item", "i4"), ("rating", "f4"), ("time", "i8")])
