@@ -34,7 +34,11 @@ Folder = Any
         ("validation = 0.2", "validaton = 0.2", "Did you mean 'validation'?"),
         ('kind = "temporal"', 'kind = "random"', "unknown value 'random'. Known"),
         ('path = "items.csv"', "", "items: missing key 'path'."),
-        ('"items.csv"', '"items.csv"\nseparator = ""', "items: separator is '', expected what parts the cells"),
+        (
+            '"items.csv"',
+            '"items.csv"\nseparator = ""',
+            "items: separator is '', expected what parts the cells",
+        ),
         ('"items.csv"', '"items.csv"\nencoding = "utf9"', "encoding is 'utf9', exp"),
         ('"items.csv"', '"items.csv"\nheader = false', "without a header needs names"),
         ("[data.users]", "[data.usrs]", "unknown key 'usrs'. Did you mean 'users'?"),
