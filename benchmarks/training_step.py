@@ -2,6 +2,7 @@
 
 Both kinds take the very same batches, in turns, through the step that Keras runs;
 "cached" ones lie in memory, the others come out of the pipeline as they are needed.
+`python -m benchmarks.training_step PREPARED` feeds them from the shards on disk.
 """
 
 import functools
@@ -9,13 +10,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import click
 import numpy as np
 import tensorflow as tf
 
 from benchmarks.measure import Spread, cost_of
-from benchmarks.ways import SEED, event_batches
-from data.pipelines import EpochBatches
+from benchmarks.ways import BATCH_SIZE, LENGTH, SEED, event_batches
+from data.console import say
+from data.events import Stretch
+from data.pipelines import Batches
 from data.prepared import Prepared
+from data.streaming import streamed_batches
 from trainer.config import RetrievalConfig, TrainConfig
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.towers import Texts
@@ -45,13 +50,16 @@ class StepTimes:
         return self.ratio.median + self.epoch_wait_ms.median / cached_ms
 
 
-def step_times(prepared: Prepared, rounds: int, pairs: int) -> StepTimes:
+def step_times(
+    prepared: Prepared, rounds: int, pairs: int, *, batches: Batches | None = None
+) -> StepTimes:
     """Time steps in pairs, each on one batch, fed and cached first by turns.
 
+    In: `batches`: what feeds, of windows; those of all events in memory without it.
     Out: medians are over all pairs, ranges over the rounds' medians; `cpu_ratio` is
     of the sums over all threads.
     """
-    batches = event_batches(prepared.events)
+    batches = event_batches(prepared.events) if batches is None else batches
     train = _train_function(prepared, batches)
     waits: list[float] = []
     timed = []
@@ -78,7 +86,7 @@ def _spread(values: np.ndarray) -> Spread:
     return replace(by_round, median=float(np.median(values)))
 
 
-def _train_function(prepared: Prepared, batches: EpochBatches) -> Train:
+def _train_function(prepared: Prepared, batches: Batches) -> Train:
     config = RetrievalConfig()
     vectors = np.random.default_rng(SEED).normal(
         size=(prepared.num_items + 1, TEXT_DIM)
@@ -107,7 +115,7 @@ def _kept(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(stacked)
 
 
-def _start_epoch(batches: EpochBatches, number: int) -> Iterator[Any]:
+def _start_epoch(batches: Batches, number: int) -> Iterator[Any]:
     return _started(batches.epoch(number))
 
 
@@ -139,3 +147,25 @@ def _timed_pairs(
 
 def _step(train: Train, batches: Iterator[Any]) -> float:
     return float(train(batches)["loss"])  # The training loop reads it each time too.
+
+
+@click.command()
+@click.argument("prepared")
+@click.option("--rounds", default=4, show_default=True, help="Epochs begun.")
+@click.option("--pairs", default=25, show_default=True, help="Of steps in each.")
+def main(prepared: str, rounds: int, pairs: int) -> None:
+    """Time steps that are fed from a prepared set's shards."""
+    opened = Prepared.load(prepared)
+    streamed = streamed_batches(
+        opened.shards(), Stretch(), max_length=LENGTH, batch_size=BATCH_SIZE, seed=SEED
+    )
+    times = step_times(opened, rounds, pairs, batches=streamed)
+    say(f"fed {times.fed_ms.text(1)} ms a step, {times.pairs} pairs")
+    say(f"cached {times.cached_ms.text(1)} ms")
+    say(f"ratio {times.ratio.text(3)}, of CPU time {times.cpu_ratio:.3f}")
+    say(f"wait for an epoch's first batch {times.epoch_wait_ms.text()} ms")
+    say(f"ratio with that wait {times.ratio_with_wait:.3f}")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.training_step")
