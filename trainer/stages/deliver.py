@@ -1,0 +1,107 @@
+"""Refits the models on all events and publishes the servables."""
+
+from typing import Any
+
+from data.console import say
+from data.events import TEST, VALIDATION, Stretch
+from trainer.experiment import Experiment
+from trainer.export import Fitted, export
+from trainer.fitting import Fitter
+from trainer.ranking_examples import Examples, Source, build_examples
+from trainer.scorers import RetrievalScorer
+from trainer.stages.fit import fit_facts
+
+
+def refit_and_export(experiment: Experiment) -> int:
+    """Fit on all events with the epochs chosen, and publish the servables."""
+    fitted = _refitted(experiment) if experiment.config.export.refit == "full" else None
+    fitted = fitted or _evaluated(experiment)
+    metrics = experiment.evaluation.metrics or {}
+    evaluation = metrics["evaluation"]
+    about = {
+        "runs": experiment.run_ids(),
+        "metrics": {n: m["metrics"] for n, m in evaluation["models"].items()},
+        "protocol": evaluation["protocol"],
+        "calibration": metrics["stages"]["calibration"],
+    }
+    version = export(fitted, experiment.config, experiment.models, about)
+    say(f"Published version {version} of retrieval, ranking and recommender")
+    return version
+
+
+def _evaluated(experiment: Experiment) -> Fitted:
+    """Export the evaluated fit: it knows what lies before the test part."""
+    prepared, parts = experiment.prepared, experiment.fitted
+    log = prepared.events.through(VALIDATION)
+    cut = prepared.cut(TEST)
+    return Fitted(
+        prepared=prepared,
+        log=log,
+        end_time=int(log.time.max()) + 1 if cut is None else cut,
+        retrieval=parts.retrieval.model,
+        ranking=parts.ranking.model,
+        calibration=parts.calibration,
+        text_tower=_text_tower(experiment, parts.retrieval),
+    )
+
+
+def _text_tower(experiment: Experiment, retrieval: RetrievalScorer) -> Any:
+    tuned = retrieval.model.text_tower
+    if tuned is not None:
+        return tuned
+    return Fitter(experiment.prepared, experiment.config, experiment.out).text_tower
+
+
+def _refitted(experiment: Experiment) -> Fitted:
+    prepared, parts, run = experiment.prepared, experiment.fitted, experiment.refit
+    run.start(experiment.config)
+    fitter = Fitter(prepared, experiment.config, experiment.out)
+    log = prepared.as_happened
+    model, fit = fitter.retrieval(
+        Stretch(),
+        run.stage("retrieval"),
+        "Refitting retrieval on all events",
+        log=log,
+        epochs=parts.facts["retrieval"]["best_epoch"],
+    )
+    model.boost_trend(parts.facts["retrieval"]["trend_boost"])
+    ranking_config, seed = experiment.config.ranking, experiment.config.train.seed
+    examples = Examples.joined(
+        [
+            build_examples(prepared, log, source, ranking_config, seed)
+            for source in _sources(experiment)
+        ]
+    )
+    ranking, ranking_fit = fitter.ranking(
+        log,
+        examples,
+        run.stage("ranking"),
+        "Refitting ranking on all events",
+        epochs=parts.facts["ranking"]["best_epoch"],
+    )
+    facts = {"retrieval": fit_facts(fit), "ranking": fit_facts(ranking_fit)}
+    facts["ranking"]["examples"] = examples.facts
+    run.end({"run": run.id, "of": experiment.evaluation.id, "stages": facts})
+    return Fitted(
+        prepared=prepared,
+        log=log,
+        end_time=prepared.end_time,
+        retrieval=model,
+        ranking=ranking,
+        calibration=parts.calibration,
+        text_tower=_text_tower(experiment, RetrievalScorer(model, prepared, log)),
+    )
+
+
+def _sources(experiment: Experiment) -> list[Source]:
+    """Return who chooses the negatives of which time: always an earlier fit."""
+    prepared, parts = experiment.prepared, experiment.fitted
+    log = prepared.training().of(prepared.events)
+    cut, end = experiment.cut(log), prepared.end_time
+    validation = prepared.cut(VALIDATION)
+    if validation is None:  # Under leave one out the parts overlap in time.
+        return [Source(parts.early, cut, end)]
+    return [
+        Source(parts.early, cut, validation),
+        Source(parts.retrieval, validation, end),
+    ]

@@ -1,0 +1,146 @@
+"""Measures the models and the baselines on the test part and reports."""
+
+from typing import Any
+
+import numpy as np
+
+from data.console import say
+from data.events import TEST
+from data.prepared import Prepared
+from data.schema import Split
+from trainer import baselines
+from trainer.evaluate import evaluate, pooled
+from trainer.evaluation import Evaluation
+from trainer.experiment import Experiment
+from trainer.export import package_versions
+from trainer.report import ExampleUser, print_table, write_report
+from trainer.scorers import TwoStageScorer, first_items
+
+NUM_EXAMPLE_USERS = 10
+SHOWN = 10
+LAST = 5
+
+
+def measure_and_report(experiment: Experiment) -> None:
+    """Measure both stages and the baselines on the test part; write the report.
+
+    A rolling split is measured fold by fold and pooled; the rest of the report, as
+    what is exported, is of the newest fold.
+    """
+    folds = [_measure_fold(fold) for fold in experiment.folds]
+    found = pooled([evaluation for evaluation, _ in folds])
+    chosen = folds[-1][1]
+    run, parts, prepared = experiment.evaluation, experiment.fitted, experiment.prepared
+    facts = {"run": run.id, "stages": dict(parts.facts), "evaluation": found.to_json()}
+    run.end(facts)
+    now = prepared.cut(TEST)
+    curves = {n: parts.facts[n]["curve"] for n in ("retrieval", "ranking")}
+    write_report(
+        experiment.out,
+        found,
+        curves=curves,
+        examples=_example_users(prepared, parts.ranking.at(now)),
+        about=_about(experiment, chosen),
+    )
+    print_table(found)
+
+
+def _measure_fold(experiment: Experiment) -> tuple[Evaluation, dict[str, Any]]:
+    """Measure one fold. Out: what was found, and the settings of the baselines."""
+    prepared, parts = experiment.prepared, experiment.fitted
+    number = len(experiment.folds)
+    if number > 1 and experiment.fold >= 0:
+        say(f"Fold {experiment.fold + 1} of {number} is fitted; measuring it ...")
+    now = prepared.cut(TEST)
+    scorers: dict[str, Any] = {
+        "retrieval": parts.retrieval.at(now),
+        "two_stage": parts.ranking.at(now),
+    }
+    skipped: dict[str, str] = {}
+    chosen: dict[str, dict[str, Any]] = {}
+    if experiment.config.evaluation.baselines:
+        current = None if now is None else prepared.events.earlier_than(now)
+        known = prepared.time_is_known
+        grids = baselines.GRIDS if known else baselines.TIMELESS_GRIDS
+        tuned = baselines.tune(prepared, grids, current=current)
+        scorers |= tuned.scorers
+        skipped, chosen = tuned.skipped, tuned.chosen
+    found = evaluate(
+        prepared,
+        TEST,
+        scorers,
+        ks=experiment.config.evaluation.ks,
+        item_vectors=parts.retrieval.vectors,
+        skipped=skipped,
+        split=_split_sentence(prepared.config.split),
+        seed=experiment.config.train.seed,
+    )
+    return found, chosen
+
+
+def _split_sentence(split: Split) -> str:
+    """Say how the events were parted."""
+    shares = f"{split.validation:.0%} validate and {split.test:.0%} test"
+    fold_in = f"{split.fold_in:.0%} of their events are known, the {split.targets} rest"
+    return {
+        "temporal": f"Split by time: of all events, newest last, {shares}.",
+        "leave_one_out": "Leave one out: each user's last event tests, the last but "
+        "one validates; ties in time are broken by the order in the file.",
+        "held_out_users": f"Held-out users: of all users, chosen at random, {shares}; "
+        f"nothing of theirs is trained on, {fold_in} is asked for.",
+        "cold_items": f"Cold items: of all items, chosen at random, {shares}; none of "
+        "their events is trained on, and they alone are asked for, among all items.",
+        "rolling": f"{split.cuts} splits by time, each with {split.test:.0%} of the "
+        "events to test, one after the other at the end; all models are fitted anew "
+        "for each, and their queries are pooled.",
+    }[split.kind]
+
+
+def _about(experiment: Experiment, chosen: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    prepared = experiment.prepared
+    counts = prepared.manifest["counts"]
+    facts = experiment.fitted.facts
+    return {
+        "data set": experiment.config.data.catalog or experiment.path.stem,
+        "run": experiment.evaluation.id,
+        "data": {
+            "fingerprint": prepared.fingerprint,
+            **{
+                name: counts[name] for name in ("users", "items", "events", "positives")
+            },
+            "split": experiment.config.data.split.kind,
+            "cuts": prepared.manifest["split"]["cuts"],
+        },
+        "chosen on validation": {
+            "epochs of retrieval": facts["retrieval"]["best_epoch"],
+            "epochs of ranking": facts["ranking"]["best_epoch"],
+            "trend boost": facts["retrieval"]["trend_boost"],
+            **{name: str(settings) for name, settings in chosen.items()},
+        },
+        "negatives of ranking": facts["ranking"]["examples"],
+        "versions": package_versions(),
+    }
+
+
+def _example_users(prepared: Prepared, both: TwoStageScorer) -> list[ExampleUser]:
+    queries = prepared.queries(TEST)
+    rng = np.random.default_rng(0)
+    number = min(NUM_EXAMPLE_USERS, len(queries))
+    examples = []
+    for row in np.sort(rng.choice(len(queries), number, replace=False)):
+        scores = both(queries, np.array([row]))
+        scores[0, ~prepared.servable] = -np.inf
+        scores[0, queries.seen[row]] = -np.inf
+        best = first_items(scores, SHOWN)[0]
+        user, count = queries.users[[row]], queries.counts[[row]]
+        history = prepared.events.histories(user, count, LAST)[0]
+        titles = prepared.titles
+        examples.append(
+            ExampleUser(
+                user=str(prepared.user_ids[user[0]]),
+                history=[titles[i] for i in history if i],
+                recommended=[(titles[i], float(scores[0, i])) for i in best],
+                next=[titles[i] for i in queries.relevant[row]],
+            )
+        )
+    return examples
