@@ -69,7 +69,8 @@ query: $(READY) ## ask the running server: make query USER_ID=196
 	@$(PY) -m serving query --user "$(USER_ID)" --k $(K) --grpc localhost:$(GRPC_PORT)
 
 test: lint $(READY) ## what CI runs: lint, types, all offline tests
-	@$(PY) -m pytest -q -n $(WORKERS) --dist loadgroup
+	@TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(PY) -m pytest -q \
+		-n $(WORKERS) --dist loadgroup
 
 test-real: $(READY) ## the same path on MovieLens-100K with the real weights
 	@TANDEM_REAL=1 $(PY) -m pytest -q -m realdata

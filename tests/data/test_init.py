@@ -58,7 +58,8 @@ def test_what_is_written_is_said_and_accepted(tmp_path: Path) -> None:
     assert config.title_column() == "title"
     assert config.label.positive == ">= 4"
     text = toml.read_text()
-    assert max(map(len, text.splitlines())) <= 88
+    lines = [line for line in text.splitlines() if str(tmp_path) not in line]
+    assert max(map(len, lines)) <= 88
     assert '\nkind = "temporal"\n' in text
 
 

@@ -213,11 +213,6 @@ def test_a_row_without_end_is_named(
     assert "Close the quote" in str(caught.value)
 
 
-def test_a_separator_that_the_reader_refuses(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"set separator in \[data.items\]"):
-        _read(tmp_path, b"item,title\n1,x\n", separator="\r", names=("item", "title"))
-
-
 def test_an_absent_file_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "items.csv").touch()
     table = Table(path="itens.csv", columns=COLUMNS)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click.testing
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from data.__main__ import main as data_door
 from data.files import read_json
@@ -16,7 +17,6 @@ from tests.integration.own_tables import (
     awkward_ids,
     double_colons,
     json_events,
-    utf16_and_users,
 )
 from trainer.__main__ import main as trainer_door
 
@@ -24,7 +24,7 @@ SHORT = (
     "retrieval.dim=16",
     "retrieval.blocks=1",
     "retrieval.history_length=8",
-    "retrieval.epochs=2",
+    "retrieval.epochs=1",
     "ranking.dim=8",
     "ranking.epochs=1",
     "ranking.candidates=20",
@@ -34,9 +34,8 @@ SHORT = (
     "export.retrieval_index=brute_force",
 )
 
-# One with text and ratings, one with neither times nor text, one of JSON and kinds of
-# events, one with a table of users.
-EXPORTED = (double_colons, awkward_ids, json_events, utf16_and_users)
+# One with text and ratings, one with neither times nor text, one of JSON and events.
+EXPORTED = (double_colons, awkward_ids, json_events)
 
 
 def _run(door: click.Group, *arguments: object) -> str:
@@ -60,13 +59,19 @@ def test_tables_train_as_they_are(
     described = read_toml(toml)
     assert described["data"]["split"]["kind"] == own.split
     _run(data_door, "check", toml)
-    preset = tiny_bert if own.has_text else ""
+    exported = write in EXPORTED
+    # keras-nlp's tokenizer needs a graph.
+    preset = tiny_bert if own.has_text and exported else ""
     overrides = [*SHORT, f"text.preset={preset}"]
     words = [word for override in overrides for word in ("--set", override)]
-    # Each is trained and measured; exporting all ten would take minutes.
-    exported = write in EXPORTED
-    command = "train" if exported else "evaluate"
-    _run(trainer_door, command, toml, "--out", out, *words)
+    # Each is trained and measured; exporting all ten would take minutes. The others'
+    # few steps take less time than tracing them would.
+    tf.config.run_functions_eagerly(not exported)
+    try:
+        command = "train" if exported else "evaluate"
+        _run(trainer_door, command, toml, "--out", out, *words)
+    finally:
+        tf.config.run_functions_eagerly(False)
     assert toml.read_bytes() == before
     prepared = Prepared.load(str(out / "data"))
     assert bool(prepared.features.text.columns) == own.has_text
