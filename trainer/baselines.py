@@ -98,6 +98,27 @@ TIMELESS_GRIDS: dict[str, tuple[Baseline, ...]] = {
 }
 
 
+MANY_ITEMS = 8_000  # Above it each setting of EASE takes a minute or more.
+
+
+def grids_for(
+    log: EventLog, num_items: int, *, time_is_known: bool
+) -> dict[str, tuple[Baseline, ...]]:
+    """Return the settings that are worth a try on such events.
+
+    In: `log`: training events.
+    """
+    grids = dict(GRIDS if time_is_known else TIMELESS_GRIDS)
+    if num_items > MANY_ITEMS:
+        grids["ease"] = tuple(Ease(l2, False) for l2 in (100, 300, 1_000))
+    if not log.positive.all():
+        return grids
+    return {  # Positives alone are all events: the same model a second time.
+        name: tuple(b for b in grid if not getattr(b, "positives_only", False))
+        for name, grid in grids.items()
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
     """What validation chose.

@@ -12,7 +12,14 @@ from tests.trainer.small_data import (
     random_data,
     with_other_test_events,
 )
-from trainer.baselines import GRIDS, Baseline, Ease, Popularity, tune
+from trainer.baselines import (
+    GRIDS,
+    Baseline,
+    Ease,
+    Popularity,
+    grids_for,
+    tune,
+)
 from trainer.evaluate import measure
 
 GRIDS_SMALL: dict[str, tuple[Baseline, ...]] = {
@@ -154,3 +161,15 @@ def test_a_popularity_that_reads_the_test_part_would_be_seen() -> None:
 
 def test_the_default_grids_hold_both_baselines() -> None:
     assert set(GRIDS) == {"popularity", "ease"}
+
+
+def test_settings_that_say_the_same_are_tried_once() -> None:
+    log = random_data(3).events
+    both = grids_for(log, 50, time_is_known=True)
+    assert both == GRIDS
+    liked = log.replace(positive=np.ones(len(log), bool))
+    once = grids_for(liked, 50, time_is_known=True)
+    assert [2 * len(once[name]) for name in once] == [len(both[n]) for n in both]
+    assert len(grids_for(log, 10_000, time_is_known=True)["ease"]) == 3
+    timeless = grids_for(log, 50, time_is_known=False)["popularity"]
+    assert {one.window_days for one in timeless} == {None}

@@ -60,8 +60,11 @@ def _measure_fold(experiment: Experiment) -> tuple[Evaluation, dict[str, Any]]:
     chosen: dict[str, dict[str, Any]] = {}
     if experiment.config.evaluation.baselines:
         current = None if now is None else prepared.events.earlier_than(now)
-        known = prepared.time_is_known
-        grids = baselines.GRIDS if known else baselines.TIMELESS_GRIDS
+        grids = baselines.grids_for(
+            prepared.training().of(prepared.events),
+            prepared.num_items,
+            time_is_known=prepared.time_is_known,
+        )
         tuned = baselines.tune(prepared, grids, current=current)
         scorers |= tuned.scorers
         skipped, chosen = tuned.skipped, tuned.chosen
