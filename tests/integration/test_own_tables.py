@@ -15,7 +15,6 @@ from tests.integration.own_tables import (
     WRITERS,
     Writer,
     awkward_ids,
-    double_colons,
     json_events,
 )
 from trainer.__main__ import main as trainer_door
@@ -34,8 +33,8 @@ SHORT = (
     "export.retrieval_index=brute_force",
 )
 
-# One with text and ratings, one with neither times nor text, one of JSON and events.
-EXPORTED = (double_colons, awkward_ids, json_events)
+# One with neither times nor text, one with text and kinds of events.
+EXPORTED = (awkward_ids, json_events)
 
 
 def _run(door: click.Group, *arguments: object) -> str:
