@@ -36,14 +36,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{name}: {meaning}")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests that ask one trained job run in one process, which trains it."""
-    for item in items:
-        if "job" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("job"))
-
-
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     """Return a planted data set: the folder with its tables and TOML, and the truth."""
