@@ -88,8 +88,8 @@ def check(toml: Path, overrides: tuple[str, ...]) -> None:
     report = check_tables(config, toml)
     for name, table in config.tables().items():
         say(f"{table.path}: {report.num_rows[name]:,} rows")
-    for warning in report.warnings:
-        say(f"Warning: {warning}")
+    for line in report.losses():
+        say(line)
     warnings = f"{len(report.warnings)} warning{'s'[: len(report.warnings) != 1]}"
     if report.errors:
         lines = [f"Error: {error}" for error in report.errors]

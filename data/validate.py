@@ -59,12 +59,29 @@ def _percent(share: float) -> str:
 class Report:
     """What was found: errors stop the preparation, warnings say what is dropped.
 
-    `num_rows`: rows read of each table.
+    `num_rows`: rows read of each table. `filtered`: interactions that [data.filter]
+    left out, by reason.
     """
 
     errors: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
     num_rows: dict[str, int] = field(default_factory=dict)
+    filtered: dict[str, int] = field(default_factory=dict)
+
+    def losses(self) -> Iterator[str]:
+        """Yield a line about everything that is dropped, and of how many rows."""
+        for warning in self.warnings:
+            yield f"Warning: {warning}"
+        yield from self.left_out()
+
+    def left_out(self) -> Iterator[str]:
+        """Yield a line about each filter that dropped rows."""
+        total = self.num_rows.get("interactions", 0)
+        for reason, count in self.filtered.items():
+            yield (
+                f"[data.filter] leaves out {count:,} of {total:,} rows, "
+                f"{_percent(count / total)}: {reason}."
+            )
 
     def raise_errors(self) -> None:
         """Raise one DataError that lists all errors, if there are any."""

@@ -97,11 +97,15 @@ def raw_folder(config: DataConfig, toml_path: Path) -> str:
 
 
 def check(config: DataConfig, toml_path: Path) -> Report:
-    """Read and validate the raw tables; no prepared data set is written."""
-    folder = raw_folder(config, toml_path)
-    tables = _entity_tables(config, folder)
+    """Read and validate the raw tables; no prepared data set is written.
+
+    Raises: DataError when a table cannot be read, or nothing is left to learn from.
+    """
     with _scratch(None) as scratch:
-        return _stage(config, folder, tables, scratch)[1]
+        staged, report, _ = _stage(config, raw_folder(config, toml_path), scratch)
+        if not report.errors:
+            _require_events(config, staged, report)
+        return report
 
 
 def _entity_tables(config: DataConfig, folder: str) -> dict[str, pd.DataFrame]:
@@ -125,24 +129,27 @@ def _scratch(beside: str | None) -> Iterator[Path]:
 
 
 def _stage(
-    config: DataConfig, folder: str, tables: dict[str, pd.DataFrame], scratch: Path
-) -> tuple[Staged, Report]:
+    config: DataConfig, folder: str, scratch: Path
+) -> tuple[Staged, Report, dict[str, pd.DataFrame]]:
+    """Read all tables. Out: also those of items and users, by id, each id once."""
+    tables = _entity_tables(config, folder)
     checker = Checker(config, tables)
     staged = stage(config, folder, scratch, checker)
-    return staged, checker.report(len(staged.users), len(staged.items))
+    report = checker.report(len(staged.users), len(staged.items))
+    entities = {
+        name: _add_ids(config, tables, name, staged) for name in ("items", "users")
+    }
+    report.filtered = resolve(staged)
+    return staged, report, entities
 
 
 def _write(config: DataConfig, folder: str, out: str) -> dict[str, Any]:
-    tables = _entity_tables(config, folder)
     with _scratch(out) as scratch:
-        staged, report = _stage(config, folder, tables, scratch)
+        staged, report, entities = _stage(config, folder, scratch)
         report.raise_errors()
-        for warning in report.warnings:
-            say(f"Warning: {warning}")
-        items = _add_ids(config, tables, "items", staged)
-        users = _add_ids(config, tables, "users", staged)
-        dropped = resolve(staged)
-        return _write_staged(config, out, staged, items, users, report, dropped)
+        for line in report.losses():
+            say(line)
+        return _write_staged(config, out, staged, entities, report)
 
 
 def _add_ids(
@@ -162,14 +169,12 @@ def _write_staged(
     config: DataConfig,
     out: str,
     staged: Staged,
-    items: pd.DataFrame,
-    users: pd.DataFrame,
+    entities: dict[str, pd.DataFrame],
     report: Report,
-    dropped: dict[str, int],
 ) -> dict[str, Any]:
     blocks = staged.blocks
     user_counts, item_counts = staged.counts()
-    _require_events(config, staged, int(user_counts.sum()), dropped)
+    _require_events(config, staged, report)
     parting = plan(
         config.split, lambda: blocks.events("time"), user_counts, item_counts
     )
@@ -177,11 +182,15 @@ def _write_staged(
     written = write_events(blocks, parting, shards)
     context = _fit_context(config, staged, written)
     encode_context(staged, context, shards)
-    (whole,) = plan_shards(out, prepared.IMPRESSIONS, np.zeros(len(user_counts), int))
-    impressions = write_impressions(blocks, whole)
-    listed = items.index
-    items = items.reindex(staged.items.values.to_numpy(zero_copy_only=False))
-    users = users.reindex(staged.users.values.to_numpy(zero_copy_only=False))
+    num_users = len(user_counts) - 1
+    impressions = write_impressions(blocks, out, prepared.IMPRESSIONS, num_users)
+    listed = entities["items"].index
+    items = entities["items"].reindex(
+        staged.items.values.to_numpy(zero_copy_only=False)
+    )
+    users = entities["users"].reindex(
+        staged.users.values.to_numpy(zero_copy_only=False)
+    )
     features = FeatureSet(
         items=fit_table(config.items, items, config.max_categories),
         users=fit_table(config.users, users, config.max_categories),
@@ -197,22 +206,18 @@ def _write_staged(
         "positives": written.positives,
         "impressions": impressions,
         "parts": written.parts.tolist(),
-        "dropped": {reason: count for reason, count in dropped.items() if count},
+        "filtered": report.filtered,
     }
     return _manifest(config, counts, written, parting, features, report)
 
 
-def _require_events(
-    config: DataConfig, staged: Staged, events: int, dropped: dict[str, int]
-) -> None:
-    path = config.interactions.path
+def _require_events(config: DataConfig, staged: Staged, report: Report) -> None:
+    path, blocks = config.interactions.path, staged.blocks
+    events = sum(int(kept.sum()) for kept in blocks.events("kept"))
     if events == 0:
-        lost = ", ".join(f"{n:,} {reason}" for reason, n in dropped.items() if n)
-        raise DataError(
-            f"{path}: no event is left to learn from"
-            + (f"; dropped: {lost}. Loosen [data.filter]." if lost else ".")
-        )
-    blocks = staged.blocks
+        lost = "".join(f" {line}" for line in report.left_out())
+        advice = " Loosen [data.filter]." if report.filtered else ""
+        raise DataError(f"{path}: no event is left to learn from.{lost}{advice}")
     if not any(column.any() for column in blocks.events("positive")):
         raise DataError(
             f"{path}: none of {events:,} events is a positive, "

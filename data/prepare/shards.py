@@ -29,6 +29,7 @@ from data.split import Parting
 SHARD_EVENTS = 2_000_000
 ROW_GROUP_EVENTS = 1 << 19
 CONTEXT_PREFIX = "context."
+_EVENT_COLUMNS = ("user", "item", "time", "label", "weight", "positive")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -74,16 +75,24 @@ class Written:
 
 
 def plan_shards(out: str, stem: str, user_counts: np.ndarray) -> list[Shard]:
-    """Share out users so that no shard holds many more events than its bound."""
-    number = max(1, -(-int(user_counts.sum()) // SHARD_EVENTS))
+    """Share out users so that no shard holds many more events than its bound.
+
+    In: `user_counts`: int64 (users + 1,). Out: shards of one event or more, or the one
+    shard of no events at all.
+    """
     ends = np.cumsum(user_counts)
-    bounds = np.searchsorted(ends, ends[-1] * np.arange(1, number) / number) + 1
-    bounds = np.r_[1, bounds, len(user_counts)]
+    wanted = max(1, -(-int(ends[-1]) // SHARD_EVENTS))
+    shares = ends[-1] * np.arange(1, wanted) / wanted
+    # A user of very many events reaches over several shares, and takes one shard.
+    bounds = np.unique(ends[np.searchsorted(ends, shares)])
+    firsts = np.searchsorted(ends, bounds[bounds < ends[-1]]) + 1
+    firsts = np.r_[1, firsts, len(user_counts)]
+    number = len(firsts) - 1
     return [
         Shard(
             path=files.join(out, f"{stem}-{i:05d}-of-{number:05d}.parquet"),
-            first=int(bounds[i]),
-            end=int(bounds[i + 1]),
+            first=int(firsts[i]),
+            end=int(firsts[i + 1]),
         )
         for i in range(number)
     ]
@@ -111,7 +120,9 @@ _ADVICE = {"leave_one_out": "It needs users of three events or more. "}
 
 
 def _write_shard(blocks: Blocks, parting: Parting, shard: Shard) -> Written:
-    columns = _gather(blocks, shard, "kept")
+    contexts = blocks.config.interactions.of_role("context")
+    names = [*_EVENT_COLUMNS, *(f"context.{name}" for name in contexts)]
+    columns = _gather(blocks, shard, "kept", names)
     order = np.lexsort((columns["place"], columns["time"], columns["user"]))
     columns = {name: values[order] for name, values in columns.items()}
     user, time, positive = columns["user"], columns["time"], columns["positive"]
@@ -135,7 +146,7 @@ def _write_shard(blocks: Blocks, parting: Parting, shard: Shard) -> Written:
         first=int(time.min()),
         last=int(time.max()),
     )
-    for name in blocks.config.interactions.of_role("context"):
+    for name in contexts:
         events[CONTEXT_PREFIX + name] = columns[f"context.{name}"]
         written.context[name] = _context_counts(
             blocks, name, columns[f"context.{name}"][trains]
@@ -144,12 +155,10 @@ def _write_shard(blocks: Blocks, parting: Parting, shard: Shard) -> Written:
     return written
 
 
-def _gather(blocks: Blocks, shard: Shard, mask: str) -> dict[str, np.ndarray]:
-    """Collect a shard's rows from all blocks, in the file's order."""
-    names = ["user", "item", "time", "label", "weight", "positive"]
-    names += [
-        f"context.{name}" for name in blocks.config.interactions.of_role("context")
-    ]
+def _gather(
+    blocks: Blocks, shard: Shard, mask: str, names: Iterable[str]
+) -> dict[str, np.ndarray]:
+    """Collect a shard's rows from all blocks, in the file's order, and their places."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in [*names, "place"]}
     place = 0
     for block in range(blocks.num_blocks):
@@ -208,15 +217,25 @@ def _encode_shard(tables: dict[str, Any], shard: Shard) -> None:
     write_table(shard.path, columns)
 
 
-def write_impressions(blocks: Blocks, shard: Shard) -> int:
-    """Write what was shown and not chosen, of all users, by time. Out: how many."""
+def write_impressions(blocks: Blocks, out: str, stem: str, num_users: int) -> int:
+    """Write shards of what was shown and not chosen. Out: how many there are."""
+    counts = np.zeros(num_users + 1, np.int64)
     for block in range(blocks.num_blocks):
         shown = blocks.column(block, "known") & blocks.column(block, "shown")
         blocks.save(block, "impression", shown)
-    columns = _gather(blocks, shard, "impression")
+        users = blocks.column(block, "user")[shown]
+        counts += np.bincount(users, minlength=num_users + 1)
+    shards = plan_shards(out, stem, counts)
+    work = partial(_write_impressions, blocks)
+    for _ in _in_processes("Writing the impressions", work, shards):
+        pass
+    return int(counts.sum())
+
+
+def _write_impressions(blocks: Blocks, shard: Shard) -> None:
     names = ("user", "item", "time")
+    columns = _gather(blocks, shard, "impression", names)
     write_table(shard.path, {name: columns[name] for name in names})
-    return len(columns["user"])
 
 
 def write_table(path: str, columns: Mapping[str, np.ndarray | pa.Array]) -> None:

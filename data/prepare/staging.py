@@ -188,20 +188,20 @@ def resolve(staged: Staged) -> dict[str, int]:
     """Give every event its rows and settle which events are kept.
 
     Writes `user`, `item` int32, `known` (has both ids) and `kept` bool for each
-    block. Out: how many events each reason dropped.
+    block. Out: how many events each filter dropped, by reason.
     """
     user_rows, item_rows = staged.users.rows(), staged.items.rows()
-    blocks, without_id = staged.blocks, 0
+    blocks = staged.blocks
     for block in range(blocks.num_blocks):
         user = user_rows[blocks.column(block, "user_code")]
         item = item_rows[blocks.column(block, "item_code")]
         known = (user > 0) & (item > 0)
-        without_id += int((~known).sum())
         blocks.save(block, "user", user)
         blocks.save(block, "item", item)
         blocks.save(block, "known", known)
         blocks.save(block, "kept", known & ~blocks.column(block, "shown"))
-    return {"without an id": without_id, **_filter(staged, blocks.config.filter)}
+    dropped = _filter(staged, blocks.config.filter)
+    return {reason: count for reason, count in dropped.items() if count}
 
 
 def _filter(staged: Staged, wanted: Filter) -> dict[str, int]:
@@ -212,7 +212,7 @@ def _filter(staged: Staged, wanted: Filter) -> dict[str, int]:
         )
     least = (wanted.min_user_events, wanted.min_item_events)
     if max(least) > 1:
-        dropped["of users or items with too few events"] = _take_core(staged, least)
+        dropped["users or items with too few events"] = _take_core(staged, least)
     return dropped
 
 

@@ -197,3 +197,23 @@ def test_object_stores_hold_prepared_data(data_set: DataSet) -> None:
     assert remote.fingerprint == local.fingerprint
     np.testing.assert_array_equal(remote.events.item, local.events.item)
     np.testing.assert_array_equal(remote.texts, local.texts)
+
+
+def test_what_a_filter_leaves_out_is_said(
+    data_set: DataSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = "data.filter.positives_only=true"
+    report = data_set.check(wanted)
+    (line,) = report.left_out()
+    dropped = report.filtered["not positive"]
+    assert f"leaves out {dropped} of 9 rows" in line
+    assert line.endswith("%: not positive.")
+    prepared = data_set.prepare(wanted)
+    assert line in capsys.readouterr().out
+    assert prepared.manifest["counts"]["filtered"] == {"not positive": dropped}
+    assert len(prepared.events) == 9 - dropped
+
+
+def test_a_filter_that_leaves_nothing_fails_the_check(data_set: DataSet) -> None:
+    with pytest.raises(DataError, match=r"no event is left.* leaves out 9 of 9 rows"):
+        data_set.check("data.filter.min_user_events=50")

@@ -1,5 +1,7 @@
 """From tables that nobody described to servables, with no file edited in between."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click.testing
@@ -8,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from data.__main__ import main as data_door
+from data.events import TEST
 from data.files import read_json
 from data.prepared import Prepared
 from data.settings import read_toml
@@ -16,6 +19,7 @@ from tests.integration.own_tables import (
     Writer,
     awkward_ids,
     json_events,
+    plain_csv,
 )
 from trainer.__main__ import main as trainer_door
 
@@ -44,6 +48,21 @@ def _run(door: click.Group, *arguments: object) -> str:
     return result.output
 
 
+def _short(preset: Path | str) -> list[str]:
+    overrides = [*SHORT, f"text.preset={preset}"]
+    return [word for override in overrides for word in ("--set", override)]
+
+
+@contextlib.contextmanager
+def _eagerly() -> Iterator[None]:
+    """Run few steps as they come, in less time than tracing them takes."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
 def test_tables_train_as_they_are(
@@ -60,17 +79,13 @@ def test_tables_train_as_they_are(
     _run(data_door, "check", toml)
     exported = write in EXPORTED
     # keras-nlp's tokenizer needs a graph.
-    preset = tiny_bert if own.has_text and exported else ""
-    overrides = [*SHORT, f"text.preset={preset}"]
-    words = [word for override in overrides for word in ("--set", override)]
-    # Each is trained and measured; exporting all ten would take minutes. The others'
-    # few steps take less time than tracing them would.
-    tf.config.run_functions_eagerly(not exported)
-    try:
-        command = "train" if exported else "evaluate"
-        _run(trainer_door, command, toml, "--out", out, *words)
-    finally:
-        tf.config.run_functions_eagerly(False)
+    short = _short(tiny_bert if own.has_text and exported else "")
+    # Each is trained and measured; exporting all ten would take minutes.
+    if exported:
+        _run(trainer_door, "train", toml, "--out", out, *short)
+    else:
+        with _eagerly():
+            _run(trainer_door, "evaluate", toml, "--out", out, *short)
     assert toml.read_bytes() == before
     prepared = Prepared.load(str(out / "data"))
     assert bool(prepared.features.text.columns) == own.has_text
@@ -80,3 +95,24 @@ def test_tables_train_as_they_are(
     report = read_json(out / "report.json")
     ndcg = report["models"]["two_stage"]["metrics"]["ndcg@10"]["mean"]
     assert np.isfinite(ndcg)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["leave_one_out", "cold_items", "rolling"])
+def test_tables_train_by_the_other_splits(kind: str, tmp_path: Path) -> None:
+    own = plain_csv(tmp_path)
+    toml, out = tmp_path / "my.toml", tmp_path / "out"
+    tables = ("--interactions", own.interactions, "--items", own.items)
+    _run(data_door, "init", *tables, "-o", toml)
+    shares = ("data.split.test=0.1", "data.split.cuts=2") if kind == "rolling" else ()
+    words = [f"data.split.kind={kind}", *shares, "evaluation.baselines=false"]
+    overrides = [word for one in words for word in ("--set", one)]
+    with _eagerly():
+        _run(trainer_door, "evaluate", toml, "--out", out, *_short(""), *overrides)
+    prepared = Prepared.load(str(out / "data"))
+    folds = prepared.folds()
+    assert len(folds) == (2 if kind == "rolling" else 1)
+    report = read_json(out / "report.json")
+    asked = sum(len(fold.queries(TEST)) for fold in folds)
+    assert report["counts"]["queries"] == asked > 0
+    assert 0 < report["models"]["retrieval"]["metrics"]["recall@100"]["mean"] <= 1

@@ -12,7 +12,7 @@ from data.queries import Queries
 from tests.trainer.small_data import SmallData, TableScorer, random_data
 from trainer import evaluate as module
 from trainer.bootstrap import Interval
-from trainer.evaluate import evaluate
+from trainer.evaluate import evaluate, pooled
 from trainer.evaluation import CHOSEN, Comparison
 from trainer.metrics import Scorer
 
@@ -184,3 +184,33 @@ def test_a_part_without_queries_is_an_error_that_says_what_to_do(
     none = log.replace(positive=log.positive & (log.part != TEST))
     with pytest.raises(DataError, match=r"test: no user .* larger shares"):
         evaluate(dataclasses.replace(data, events=none), TEST, {"x": constant()})
+
+
+def test_folds_are_pooled_by_query(data: SmallData) -> None:
+    scorers = {"ours": descending(), "popularity": constant()}
+    one = evaluate(data, TEST, scorers, baselines=("popularity",))
+    other = evaluate(random_data(seed=1), TEST, scorers, baselines=("popularity",))
+    whole = pooled([one, other])
+    for name in scorers:
+        parts = [e.models[name] for e in (one, other)]
+        means = [m.intervals["ndcg@10"].mean for m in parts]
+        found = whole.models[name]
+        assert found.intervals["ndcg@10"].mean == pytest.approx(
+            np.average(means, weights=[len(one.users), len(other.users)])
+        )
+        assert (found.exposure == parts[0].exposure + parts[1].exposure).all()
+    assert whole.counts["queries"] == len(one.users) + len(other.users)
+    assert whole.counts["users"] == len(set(one.users) | set(other.users))
+    assert whole.counts["items"] == one.counts["items"]
+    assert len(whole.comparisons) == len(one.comparisons)
+
+
+def test_a_baseline_that_one_fold_lacks_is_left_out(data: SmallData) -> None:
+    both = evaluate(data, TEST, {"ours": descending(), "ease": constant()})
+    alone = evaluate(data, TEST, {"ours": descending()})
+    assert set(pooled([both, alone]).models) == {"ours"}
+
+
+def test_one_fold_stays_as_it_is(data: SmallData) -> None:
+    found = evaluate(data, TEST, {"ours": descending()})
+    assert pooled([found]) is found
