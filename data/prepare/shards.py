@@ -235,7 +235,8 @@ def write_impressions(blocks: Blocks, out: str, stem: str, num_users: int) -> in
 def _write_impressions(blocks: Blocks, shard: Shard) -> None:
     names = ("user", "item", "time")
     columns = _gather(blocks, shard, "impression", names)
-    write_table(shard.path, {name: columns[name] for name in names})
+    order = np.lexsort((columns["place"], columns["time"], columns["user"]))
+    write_table(shard.path, {name: columns[name][order] for name in names})
 
 
 def write_table(path: str, columns: Mapping[str, np.ndarray | pa.Array]) -> None:

@@ -217,3 +217,22 @@ def test_what_a_filter_leaves_out_is_said(
 def test_a_filter_that_leaves_nothing_fails_the_check(data_set: DataSet) -> None:
     with pytest.raises(DataError, match=r"no event is left.* leaves out 9 of 9 rows"):
         data_set.check("data.filter.min_user_events=50")
+
+
+def test_impressions_of_several_shards_are_those_of_one(
+    data_set: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = (data_set.folder / "interactions.csv").read_text().splitlines()[1:] * 3
+    rows = [(event, place % 4 == 0) for place, event in enumerate(events)]
+    data_set.write_events(*rows, header="user,item,rating,time,shown")
+    data_set.edit_toml(
+        'time = { role = "time" }',
+        'time = { role = "time" }\nshown = { role = "impression" }',
+    )
+    whole = data_set.prepare().impressions
+    data_set.out = data_set.folder / "parted"
+    monkeypatch.setattr(shards, "SHARD_EVENTS", 2)
+    parted = data_set.prepare()
+    assert len(parted.shards("impressions")) > 1
+    for name, column in parted.impressions.items():
+        np.testing.assert_array_equal(column, whole[name])
