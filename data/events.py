@@ -15,7 +15,7 @@ EVENT_COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class EventLog:
-    """Events sorted by user, time and place in the file.
+    """Events sorted by user, time and as `[data.split] ties` says.
 
     `user`, `item`: int32 (n,), rows of the users' and items' tables, from 1.
     `time`: int64 (n,), Unix seconds UTC. `label`: float32 (n,), NaN where missing.
@@ -139,6 +139,21 @@ class Stretch:
 def row_starts(sorted_rows: np.ndarray, num_rows: int) -> np.ndarray:
     """Return where each row's run begins. Out: int64 (num_rows + 2,)."""
     return np.searchsorted(sorted_rows, np.arange(num_rows + 2))
+
+
+def untied(user: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Put times that are level within a user one second after another.
+
+    In: (n,) each, in their final order. Out: int64 (n,), rising within each user.
+    """
+    if len(user) == 0:
+        return time
+    index = np.arange(len(user))
+    level = time - index
+    # Users are stacked so that one running maximum serves all.
+    span = int(level.max() - level.min()) + 1
+    stack = np.cumsum(np.r_[0, user[1:] != user[:-1]]) * span
+    return np.asarray(np.maximum.accumulate(level + stack) - stack + index)
 
 
 def count_before(user: np.ndarray, time: np.ndarray) -> np.ndarray:

@@ -18,10 +18,12 @@ from data.events import (
     VALIDATION,
     EventLog,
     Stretch,
+    count_before,
     row_starts,
+    untied,
 )
 from data.features import Feature, FeatureSet
-from data.queries import Queries, evaluation_queries
+from data.queries import Queries, Targets, evaluation_queries
 from data.schema import DataConfig
 from data.settings import build
 from data.split import Fold, ask_last, temporal
@@ -102,15 +104,27 @@ class Prepared:
 
     @cached_property
     def as_happened(self) -> EventLog:
-        """Read all events, each user's in order of time and place in the file."""
+        """Read all events, in their final order: see `split.final_order`.
+
+        Where the last event of each user is asked for, that order is what counts,
+        and level times are moved apart (`events.untied`).
+        """
         columns = self._columns(EVENTS)
         context = {
             name.removeprefix(CONTEXT_PREFIX): columns.pop(name)
             for name in list(columns)
             if name.startswith(CONTEXT_PREFIX)
         }
+        if self.is_untied:
+            columns["time"] = untied(columns["user"], columns["time"])
+            columns["before"] = count_before(columns["user"], columns["time"])
         start = row_starts(columns["user"], self.num_users)
         return EventLog(**columns, context=context, start=start)
+
+    @property
+    def is_untied(self) -> bool:
+        """Tell whether each event counts as earlier than the one that follows it."""
+        return self.config.split.kind == "leave_one_out"
 
     @cached_property
     def impressions(self) -> dict[str, np.ndarray]:
@@ -216,8 +230,12 @@ class Prepared:
             cuts = [self.fold.validation, self.fold.test]
         return None if cuts is None else int(cuts[part - VALIDATION])
 
-    def queries(self, part: int) -> Queries:
-        """Ask about a part of the split, VALIDATION or TEST."""
+    def queries(self, part: int, targets: Targets | None = None) -> Queries:
+        """Ask about a part of the split, VALIDATION or TEST.
+
+        In: `targets`: items with a training event or those without; None asks for
+        what the split is about.
+        """
         if part not in (VALIDATION, TEST):
             raise ValueError(f"part is {part}, expected VALIDATION or TEST")
         return evaluation_queries(
@@ -225,7 +243,7 @@ class Prepared:
             part,
             at=self.cut(part),
             servable=self.servable,
-            cold_targets=self.asks_for_cold_items,
+            targets=targets or self.headline_targets,
         )
 
     def training(self, end: int | None = None) -> Stretch:
@@ -246,7 +264,12 @@ class Prepared:
     @property
     def asks_for_cold_items(self) -> bool:
         """Tell whether items without any training event are what is asked for."""
-        return self.config.split.kind == "cold_items"
+        return self.headline_targets == "cold"
+
+    @property
+    def headline_targets(self) -> Targets:
+        """Return which relevant items the split is about."""
+        return "cold" if self.config.split.kind == "cold_items" else "warm"
 
     def item_statistics(self, log: EventLog) -> Statistics:
         """Index the items' statistics of a log."""

@@ -178,7 +178,9 @@ class Split:
     `cold_items`: shares of the items, none of whose events are trained on.
     `rolling`: `cuts` temporal splits whose test parts, `test` of the events each, lie
     one after the other at the end; the model is fitted for each, results are pooled.
-    `seed` chooses users, items and random targets.
+    `seed` chooses users, items and random targets. `ties` orders a user's events of
+    one time, and so says which is the last: by their rows in the file, or by the rows
+    of their items, lower ones first.
     """
 
     kind: SplitKind = "temporal"
@@ -188,6 +190,7 @@ class Split:
     targets: Literal["newest", "random"] = "newest"
     cuts: int = 5
     seed: int = 0
+    ties: Literal["file", "item"] = "file"
 
     def __post_init__(self) -> None:
         for name in ("validation", "test", "fold_in"):

@@ -56,8 +56,8 @@ class Parting:
     ) -> np.ndarray:
         """Part the events of whole users.
 
-        In: (n,) each, sorted by user, time and `place`, the row in the file, which
-        orders ties in time. Out: uint8 (n,).
+        In: (n,) each, in the final order (`final_order`); `place`: the row in the
+        file. Out: uint8 (n,).
         """
         kind = self.split.kind
         if kind == "leave_one_out":
@@ -80,6 +80,22 @@ class Parting:
         is_known = np.empty(len(user), bool)
         is_known[order] = number < np.repeat(known, sizes)
         return np.where((part != TRAIN) & is_known, FOLD_IN, part).astype(np.uint8)
+
+
+def final_order(
+    split: Split,
+    user: np.ndarray,
+    item: np.ndarray,
+    time: np.ndarray,
+    place: np.ndarray,
+) -> np.ndarray:
+    """Return the order in which events stand: by user, time, then as ties are broken.
+
+    In: (n,) each; `place`: the row in the file, which decides among events that are
+    level in everything else too. Out: int64 (n,).
+    """
+    keys = (time, user) if split.ties == "file" else (item, time, user)
+    return np.lexsort((place, *keys))
 
 
 def num_targets(sizes: np.ndarray, fold_in: float) -> np.ndarray:
@@ -251,8 +267,8 @@ def temporal(time: np.ndarray, fold: Fold) -> np.ndarray:
 def leave_one_out(user: np.ndarray) -> np.ndarray:
     """Part events so that each user's last tests and the last but one validates.
 
-    In: `user`: (n,), sorted by user, time and place in the file. Users of one or two
-    events train only. Out: uint8 (n,).
+    In: `user`: (n,), in the final order (`final_order`). Users of one or two events
+    train only. Out: uint8 (n,).
     """
     part = np.full(len(user), TRAIN, np.uint8)
     last_of_user = np.ones(len(user), bool)

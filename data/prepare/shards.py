@@ -24,7 +24,7 @@ from data.errors import DataError
 from data.events import TRAIN, count_before
 from data.features import Feature, merge_moments, moments
 from data.prepare.staging import Blocks, Staged
-from data.split import Parting
+from data.split import Parting, final_order
 
 SHARD_EVENTS = 2_000_000
 ROW_GROUP_EVENTS = 1 << 19
@@ -123,7 +123,8 @@ def _write_shard(blocks: Blocks, parting: Parting, shard: Shard) -> Written:
     contexts = blocks.config.interactions.of_role("context")
     names = [*_EVENT_COLUMNS, *(f"context.{name}" for name in contexts)]
     columns = _gather(blocks, shard, "kept", names)
-    order = np.lexsort((columns["place"], columns["time"], columns["user"]))
+    keys = (columns[name] for name in ("user", "item", "time", "place"))
+    order = final_order(parting.split, *keys)
     columns = {name: values[order] for name, values in columns.items()}
     user, time, positive = columns["user"], columns["time"], columns["positive"]
     part = parting.part(user, columns["item"], time, columns["place"])

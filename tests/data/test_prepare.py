@@ -93,6 +93,21 @@ def test_ties_in_time_are_broken_by_the_files_order(data_set: DataSet) -> None:
     assert log.before.tolist() == [0, *[1] * 9, 10, 0]
 
 
+def test_ties_in_time_may_be_broken_by_the_items_rows(data_set: DataSet) -> None:
+    events = [("u1", item, 5, 100) for item in "cab"]
+    data_set.write_events(*events, ("u1", "b", 4, 99), ("u2", "a", 4, 98))
+    orders = {}
+    for ties in ("file", "item"):
+        prepared = data_set.prepare(
+            "data.split.kind=leave_one_out", f"data.split.ties={ties}"
+        )
+        log = prepared.events
+        orders[ties] = "".join(prepared.item_ids[log.item[log.user == log.user[0]]])
+        # The last of the tie is what is asked for, so it is not the same item.
+        assert log.part.tolist() == [TRAIN, TRAIN, VALIDATION, TEST, TRAIN]
+    assert orders == {"file": "bcab", "item": "babc"}
+
+
 def test_events_names_make_positives(data_set: DataSet) -> None:
     data_set.edit_toml('role = "label"', 'role = "event"')
     data_set.edit_toml('">= 4"', '["5", "4"]')

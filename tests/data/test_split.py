@@ -21,6 +21,7 @@ from data.schema import Split
 from data.split import (
     Parting,
     ask_last,
+    final_order,
     leave_one_out,
     num_targets,
     plan,
@@ -56,6 +57,29 @@ def test_temporal_parts_are_ordered_and_about_as_large_as_asked(
 def test_a_temporal_split_of_one_moment_is_refused() -> None:
     with pytest.raises(DataError, match=r"no event falls into train \(cuts at 5 and 5"):
         temporal_fold(np.full(20, 5), Split())
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(0, 3)), max_size=30
+    ),
+    st.sampled_from(["file", "item"]),
+    st.randoms(use_true_random=False),
+)
+def test_the_final_order_is_its_definition_whatever_came_first(
+    events: list[tuple[int, int, int]], ties: Any, random: Any
+) -> None:
+    places = list(range(len(events)))
+    random.shuffle(places)
+    columns = np.array(events, np.int64).reshape(-1, 3).T
+    order = final_order(Split(ties=ties), *columns, np.array(places, np.int64))
+
+    def key(row: int) -> tuple[int, ...]:
+        user, item, time = events[row]
+        tie = (places[row],) if ties == "file" else (item, places[row])
+        return (user, time, *tie)
+
+    assert order.tolist() == sorted(range(len(events)), key=key)
 
 
 def _slow_leave_one_out(user: list[int]) -> list[int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data.events import TEST, EventLog, count_before, row_starts
-from data.queries import Queries, evaluation_queries
+from data.queries import Queries, Targets, evaluation_queries
 from data.split import Fold, temporal
 
 DAY = 86_400
@@ -20,10 +20,12 @@ class SmallData:
     num_items: int
     servable: np.ndarray
 
-    def queries(self, part: int) -> Queries:
+    def queries(self, part: int, targets: Targets = "warm") -> Queries:
         """Ask about VALIDATION or TEST."""
         at = CUTS[part - 1]
-        return evaluation_queries(self.events, part, at=at, servable=self.servable)
+        return evaluation_queries(
+            self.events, part, at=at, servable=self.servable, targets=targets
+        )
 
 
 def make_log(
