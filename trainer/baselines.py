@@ -6,7 +6,7 @@ likes best. Another baseline joins by its class and its line in `GRIDS`.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Protocol
@@ -14,26 +14,44 @@ from typing import Any, Protocol
 import numpy as np
 
 from data.console import progress
-from data.errors import DataError
 from data.events import TRAIN, VALIDATION, EventLog
 from data.features import DAY_S
 from data.queries import Queries
 from trainer import metrics, ranks
+from trainer.config import BASELINES
 from trainer.ease import Ease
 from trainer.evaluate import masked_scores
+from trainer.ials import Ials
+from trainer.item_knn import ItemKnn
 from trainer.metrics import EvaluationData, Scorer
+from trainer.sizes import Sizes, in_gib, memory_limit
 
-__all__ = ["GRIDS", "Baseline", "Ease", "Popularity", "Tuned", "tune"]
+__all__ = [
+    "GRIDS",
+    "Baseline",
+    "Ease",
+    "Ials",
+    "ItemKnn",
+    "Popularity",
+    "Tuned",
+    "tune",
+]
 
 TUNED_K = 10
 METRIC = f"ndcg@{TUNED_K}"
+TUNED_QUERIES = 10_000
+TIMED = ("popularity_7d", "popularity_30d")
 
 
 class Baseline(Protocol):
     """Settings that can be fitted."""
 
+    def needs(self, sizes: Sizes) -> int:
+        """Return the bytes that a fit takes at most."""
+        ...
+
     def fit(self, log: EventLog, prepared: EvaluationData) -> Scorer:
-        """Fit to a log. Raises: DataError when that would not fit in memory.
+        """Fit to a log.
 
         In: `log`: training events; `prepared`: where histories are read at a query.
         """
@@ -61,6 +79,10 @@ class Popularity:
     window_days: float | None = None
     positives_only: bool = False
 
+    def needs(self, sizes: Sizes) -> int:
+        """Return the bytes of a fit: what is counted."""
+        return sizes.events * 16
+
     def fit(self, log: EventLog, prepared: EvaluationData) -> StaticScores:
         """Count the log's events. Out: the places in the order, ties sharing one."""
         recent = np.ones(len(log), bool)
@@ -79,44 +101,85 @@ class Popularity:
         return StaticScores(places.reshape(-1).astype(np.float32))
 
 
+Grids = Mapping[str, Sequence[Baseline]]
+BOTH = (False, True)  # Whether only positives are counted, tried both ways.
 GRIDS: dict[str, tuple[Baseline, ...]] = {
-    "popularity": tuple(
-        Popularity(days, only)
-        for days, only in product((None, 7, 14, 30, 90), (False, True))
+    "popularity": tuple(Popularity(None, only) for only in BOTH),
+    "popularity_7d": tuple(Popularity(7, only) for only in BOTH),
+    "popularity_30d": tuple(Popularity(30, only) for only in BOTH),
+    "item_knn": tuple(
+        ItemKnn(neighbours, shrink, only)
+        for neighbours, shrink, only in product((20, 80, 250), (0, 10, 100), BOTH)
     ),
     "ease": tuple(
-        Ease(l2, only)
-        for l2, only in product((10, 30, 100, 300, 1_000, 3_000), (False, True))
+        Ease(l2, only) for l2, only in product((10, 30, 100, 300, 1_000, 3_000), BOTH)
+    ),
+    "ials": tuple(
+        Ials(factors, regularization, alpha, only)
+        for factors, regularization, alpha, only in product(
+            (32, 96), (10, 40), (2, 8), BOTH
+        )
     ),
 }
-
-
-# Where rows have an order and no time, their numbers are no days.
-TIMELESS_GRIDS: dict[str, tuple[Baseline, ...]] = {
-    **GRIDS,
-    "popularity": tuple(Popularity(None, only) for only in (False, True)),
+# Where each setting takes a minute or more, those that win most often elsewhere.
+FEW: dict[str, tuple[Baseline, ...]] = {
+    "item_knn": tuple(ItemKnn(80, shrink) for shrink in (10, 100)),
+    "ease": tuple(Ease(l2) for l2 in (100, 300, 1_000)),
+    "ials": tuple(Ials(96, regularization, 8) for regularization in (10, 40)),
 }
-
-
-MANY_ITEMS = 8_000  # Above it each setting of EASE takes a minute or more.
+MANY_ITEMS = 8_000
+MANY_EVENTS = 5_000_000
 
 
 def grids_for(
-    log: EventLog, num_items: int, *, time_is_known: bool
+    log: EventLog,
+    num_items: int,
+    *,
+    time_is_known: bool,
+    names: Collection[str] = BASELINES,
 ) -> dict[str, tuple[Baseline, ...]]:
-    """Return the settings that are worth a try on such events.
+    """Return the settings that are worth a try on such events, of these baselines.
 
-    In: `log`: training events.
+    Where rows have an order and no time, their numbers are no days. In: `log`:
+    training events.
     """
-    grids = dict(GRIDS if time_is_known else TIMELESS_GRIDS)
-    if num_items > MANY_ITEMS:
-        grids["ease"] = tuple(Ease(l2, False) for l2 in (100, 300, 1_000))
+    grids = {name: grid for name, grid in GRIDS.items() if name in names}
+    if not time_is_known:
+        for name in TIMED:
+            grids.pop(name, None)
+    if num_items > MANY_ITEMS or len(log) > MANY_EVENTS:
+        grids |= {name: grid for name, grid in FEW.items() if name in grids}
     if not log.positive.all():
         return grids
     return {  # Positives alone are all events: the same model a second time.
         name: tuple(b for b in grid if not getattr(b, "positives_only", False))
         for name, grid in grids.items()
     }
+
+
+def without_too_large(
+    grids: Grids, sizes: Sizes, limit: int | None = None
+) -> tuple[dict[str, tuple[Baseline, ...]], dict[str, str]]:
+    """Leave out the settings that would not fit in memory, before any is fitted.
+
+    In: `limit`: bytes; None is what this machine allows. Out: the grids that are
+    left, and of each that is left out altogether why, with the size it needs.
+    """
+    limit = memory_limit() if limit is None else limit
+    kept, skipped = {}, {}
+    for name, grid in grids.items():
+        fitting = tuple(b for b in grid if b.needs(sizes) <= limit)
+        if fitting:
+            kept[name] = fitting
+        elif grid:
+            least = min(b.needs(sizes) for b in grid)
+            skipped[name] = (
+                f"{sizes.items:,} items, {sizes.users:,} users and {sizes.events:,} "
+                f"events need {in_gib(least)}, and one fit may take {in_gib(limit)} "
+                "here. Drop rare items by [data.filter] min_item_events, or take a "
+                "larger machine."
+            )
+    return kept, skipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,31 +199,34 @@ class Tuned:
 
 def tune(
     prepared: EvaluationData,
-    grids: Mapping[str, Sequence[Baseline]] | None = None,
+    grids: Grids | None = None,
     *,
     current: EventLog | None = None,
+    limit: int | None = None,
 ) -> Tuned:
     """Fit each baseline to the training part with the settings best on validation.
 
     The best has the highest mean NDCG@10; the first in the grid wins a tie. Nothing
-    of the test part is read, save as the place from which scorers take histories.
+    of the test part is read, save as the place from which scorers take histories. Of
+    more than `TUNED_QUERIES` queries a random choice judges.
 
     In: `current`: what is known when the test is asked. A baseline that only counts
-    counts in it: our models read counts up to the request too.
+    counts in it: our models read counts up to the request too. `limit`: bytes that
+    one fit may take; None is what this machine allows.
     """
-    grids = GRIDS if grids is None else grids
     log, queries = prepared.events.through(TRAIN), prepared.queries(VALIDATION)
-    tuned = Tuned()
+    if len(queries) > TUNED_QUERIES:
+        rng = np.random.default_rng(0)
+        queries = queries.take(np.sort(rng.choice(len(queries), TUNED_QUERIES, False)))
+    sizes = Sizes.of(log, prepared.num_items)
+    grids, skipped = without_too_large(GRIDS if grids is None else grids, sizes, limit)
+    tuned = Tuned(skipped=skipped)
     with progress("tune baselines", sum(map(len, grids.values()))) as advance:
         for name, grid in grids.items():
             best = -1.0
             for baseline in grid:
                 advance(1, name)
-                try:
-                    scorer = baseline.fit(log, prepared)
-                except DataError as err:
-                    tuned.skipped[name] = str(err)
-                    continue
+                scorer = baseline.fit(log, prepared)
                 ndcg = _mean_ndcg(prepared, queries, scorer, name)
                 settings = dataclasses.asdict(baseline)  # type: ignore[call-overload]
                 tuned.trials.setdefault(name, []).append({**settings, METRIC: ndcg})
@@ -169,8 +235,6 @@ def tune(
                     tuned.chosen[name] = settings
                     if current is not None and isinstance(baseline, Popularity):
                         tuned.scorers[name] = baseline.fit(current, prepared)
-    for name in tuned.scorers:
-        tuned.skipped.pop(name, None)
     return tuned
 
 

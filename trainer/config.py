@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from data.errors import ConfigError
+from data.errors import ConfigError, nearest
 from data.schema import DataConfig, as_table
 from data.settings import build, read_toml
 
@@ -148,16 +148,36 @@ class TrainConfig:
             raise ConfigError("events_in_memory is below 0.")
 
 
+BASELINES = (
+    *("popularity", "popularity_7d", "popularity_30d"),
+    *("item_knn", "ease", "ials"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
-    """What the quality report computes."""
+    """What the quality report computes.
+
+    `baselines`: names, of `BASELINES`; true stands for all of them, false for none.
+    """
 
     ks: tuple[int, ...] = (5, 10, 20, 50, 100)
-    baselines: bool = True
+    baselines: bool | tuple[str, ...] = True
 
     def __post_init__(self) -> None:
         if not self.ks or min(self.ks) < 1:
             raise ConfigError(f"ks is {self.ks}, expected whole numbers from 1 up.")
+        for name in self.baseline_names:
+            if name not in BASELINES:
+                hint = nearest(name, BASELINES)
+                raise ConfigError(f"baselines: unknown baseline {name!r}. {hint}")
+
+    @property
+    def baseline_names(self) -> tuple[str, ...]:
+        """Return the baselines of the report, in the order they are named."""
+        if isinstance(self.baselines, bool):
+            return BASELINES if self.baselines else ()
+        return self.baselines
 
 
 @dataclass(frozen=True, kw_only=True)

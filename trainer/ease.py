@@ -4,66 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from scipy.linalg import lapack
+from threadpoolctl import threadpool_limits
 
-from data.errors import DataError
 from data.events import EventLog
-from data.queries import Queries
+from trainer.histories import Histories, HistoryScorer
 from trainer.metrics import EvaluationData
+from trainer.sizes import Sizes
 
-GIB = 1 << 30
 GRAM_BLOCK = 1_024
-
-
-@dataclass(frozen=True)
-class HistoryScorer:
-    """Sums the weights from the items of a user's history to every item.
-
-    `weights`: float32 (m, m), from row to column, over `items`, the rows (m,) that
-    have training events; all other items score 0. `log`: all events, of which a
-    query reads its user's first `counts`. A user without any such item gets
-    `fallback`, float32 (items + 1,).
-    """
-
-    weights: np.ndarray
-    items: np.ndarray
-    log: EventLog
-    positives_only: bool
-    fallback: np.ndarray
-
-    def __call__(self, queries: Queries, rows: np.ndarray) -> np.ndarray:
-        """Score the queries at these places. Out: float32 (b, items + 1)."""
-        met = self._histories(queries.users[rows], queries.counts[rows])
-        scores = np.zeros((len(rows), len(self.fallback)), np.float32)
-        scores[:, self.items] = met @ self.weights
-        scores[np.diff(met.indptr) == 0] = self.fallback
-        return scores
-
-    def _histories(self, users: np.ndarray, counts: np.ndarray) -> Any:
-        row = np.repeat(np.arange(len(users)), counts)
-        ends = np.cumsum(counts)
-        place = np.arange(len(row)) + np.repeat(
-            self.log.start[users] - ends + counts, counts
-        )
-        keep = self.log.positive[place] | (not self.positives_only)
-        column = _columns(self.items, len(self.fallback))[self.log.item[place]]
-        keep &= column >= 0
-        return _binary(row[keep], column[keep], (len(users), len(self.items)))
-
-
-def _columns(items: np.ndarray, width: int) -> np.ndarray:
-    columns = np.full(width, -1)
-    columns[items] = np.arange(len(items))
-    return columns
-
-
-def _binary(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Any:
-    """Return a CSR matrix of 1s, float32; an event that is repeated counts once."""
-    ones = np.ones(len(rows), np.float32)
-    matrix = sparse.csr_matrix((ones, (rows, columns)), shape)
-    matrix.data[:] = 1
-    return matrix
+SMALL = 5_000
 
 
 @dataclass(frozen=True)
@@ -76,35 +26,20 @@ class Ease:
 
     l2: float
     positives_only: bool = False
-    limit_gib: float = 8.0
+
+    def needs(self, sizes: Sizes) -> int:
+        """Return the bytes of a fit: a float64 matrix and the float32 weights."""
+        return sizes.items**2 * 12
 
     def fit(self, log: EventLog, prepared: EvaluationData) -> HistoryScorer:
-        """Solve for the weights. Raises: DataError when they exceed `limit_gib`."""
-        keep = log.positive | (not self.positives_only)
-        users, events = log.user[keep], log.item[keep]
-        # An item without events has no weights to or from any other.
-        items = np.unique(events)
-        self._check_memory(len(items))
-        width = prepared.num_items + 1
-        columns = _columns(items, width)[events]
-        met = _binary(users, columns, (log.num_users + 1, len(items)))
-        return HistoryScorer(
-            weights=_ease_weights(met, self.l2),
-            items=items,
-            log=prepared.events,
-            positives_only=self.positives_only,
-            fallback=log.item_counts(prepared.num_items).astype(np.float32),
+        """Solve for the weights."""
+        histories, met = Histories.fit(
+            log, prepared.events, prepared.num_items, self.positives_only
         )
-
-    def _check_memory(self, num_items: int) -> None:
-        # The float64 matrix, inverted in its place, and the float32 weights.
-        needed = num_items**2 * 12 / GIB
-        if needed > self.limit_gib:
-            raise DataError(
-                f"ease: {num_items:,} items with events need {needed:.1f} GiB, "
-                f"expected at most {self.limit_gib:g}. Drop rare items from the "
-                "interactions, or raise the limit on a larger machine."
-            )
+        # Threads cost small matrices more than they win, above all on a busy machine.
+        threads = 1 if len(histories.items) <= SMALL else None
+        with threadpool_limits(threads, "blas"):
+            return HistoryScorer(histories, _ease_weights(met, self.l2))
 
 
 def _ease_weights(met: Any, l2: float) -> np.ndarray:

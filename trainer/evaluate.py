@@ -17,10 +17,10 @@ from data.events import TRAIN
 from data.queries import PART_NAMES, Queries
 from trainer import metrics, ranks
 from trainer.bootstrap import RESAMPLES, bootstrap
+from trainer.config import BASELINES
 from trainer.evaluation import Comparison, Evaluation, Measured, long_k, short_k
 from trainer.metrics import KS, EvaluationData, Scorer
 
-BASELINES = ("popularity", "item_knn", "ease", "ials")
 BATCH_QUERIES = 256
 BATCH_SCORES = 1 << 25  # 128 MB of float32, whatever the size of the catalogue.
 

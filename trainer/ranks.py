@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+FEW_RELEVANT = 8
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ranks:
@@ -57,15 +59,18 @@ def ranks_of_relevant(scores: np.ndarray, relevant: Sequence[np.ndarray]) -> Ran
     wanted = scores[query, item]
     others = scores.copy()
     others[query, item] = -np.inf
-    others.sort(axis=1)
     order = np.lexsort((-wanted, query))
     wanted = wanted[order]
     num_relevant = np.bincount(query, minlength=len(scores))
     starts = np.r_[0, np.cumsum(num_relevant)]
     ahead = np.empty(len(wanted), np.int64)
-    for row, ascending in enumerate(others):
+    for row, values in enumerate(others):
         own = slice(starts[row], starts[row + 1])
-        ahead[own] = len(ascending) - np.searchsorted(ascending, wanted[own])
+        if num_relevant[row] <= FEW_RELEVANT:  # To count is faster than to sort.
+            ahead[own] = (values >= wanted[own, None]).sum(axis=1)
+        else:
+            values.sort()
+            ahead[own] = len(values) - np.searchsorted(values, wanted[own])
     place = np.arange(len(wanted)) - starts[query] + 1
     return Ranks(
         query=query, rank=ahead + place, place=place, num_relevant=num_relevant

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
 
-from data.errors import DataError
 from data.events import TEST, TRAIN, VALIDATION
 from tests.trainer.small_data import (
     DAY,
@@ -12,19 +14,29 @@ from tests.trainer.small_data import (
     random_data,
     with_other_test_events,
 )
+from trainer import baselines
 from trainer.baselines import (
+    FEW,
     GRIDS,
     Baseline,
     Ease,
+    Ials,
+    ItemKnn,
     Popularity,
     grids_for,
     tune,
+    without_too_large,
 )
+from trainer.config import BASELINES
 from trainer.evaluate import measure
+from trainer.item_knn import neighbour_weights
+from trainer.sizes import GIB, Sizes, memory_limit
 
 GRIDS_SMALL: dict[str, tuple[Baseline, ...]] = {
     "popularity": (Popularity(None), Popularity(7), Popularity(30, True)),
     "ease": (Ease(1.0), Ease(30.0), Ease(30.0, True)),
+    "item_knn": (ItemKnn(3, 1.0), ItemKnn(9, 0.0, True)),
+    "ials": (Ials(4, 1.0, 2.0, iterations=3), Ials(6, 1.0, 9.0, True, iterations=3)),
 }
 
 
@@ -106,19 +118,140 @@ def test_ease_answers_a_user_without_usable_history_by_popularity() -> None:
     assert scorer(queries, np.array([0]))[0].tolist() == [0, 2, 1, 1]
 
 
-def test_ease_refuses_a_catalogue_too_large_and_says_the_size() -> None:
-    data = random_data()
-    with pytest.raises(DataError, match=r"ease: \d+ items .* need .* GiB, expected"):
-        Ease(1.0, limit_gib=1e-9).fit(data.events, data)
-
-
-def test_a_baseline_too_large_is_skipped_with_its_reason() -> None:
-    tuned = tune(
-        random_data(),
-        {"popularity": (Popularity(),), "ease": (Ease(1.0, limit_gib=1e-9),)},
+BINARY = st.integers(1, 9).flatmap(
+    lambda width: st.lists(
+        st.lists(st.booleans(), min_size=width, max_size=width), min_size=1, max_size=12
     )
+)
+
+
+@given(
+    BINARY, st.integers(1, 5), st.sampled_from([0, 0.5, 10]), st.sampled_from([1, 7])
+)
+def test_neighbours_are_their_definition(
+    rows: list[list[bool]], number: int, shrink: float, block: int
+) -> None:
+    x = np.array(rows, np.float64)
+    x = x[:, x.any(axis=0)]  # Items that nobody met are never fitted.
+    num = x.shape[1]
+    expected = np.zeros((num, num))
+    for j in range(num):
+        like = []
+        for i in range(num):
+            length = np.sqrt(x[:, i].sum() * x[:, j].sum()) + shrink
+            like.append(
+                0.0 if i == j else float(np.float32(x[:, i] @ x[:, j] / length))
+            )
+        best = sorted(range(num), key=lambda i: (-like[i], i))[:number]
+        expected[best, j] = np.array(like)[best]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.item_knn.BLOCK_BYTES", 4 * max(num, 1) * block)
+        found = neighbour_weights(
+            sparse.csr_matrix(x.astype(np.float32)), ItemKnn(number, shrink)
+        )
+    np.testing.assert_allclose(found.toarray(), expected, rtol=1e-5)
+    assert (np.diff(found.tocsc().indptr) <= number).all()
+
+
+def test_item_knn_sums_the_likeness_to_the_history() -> None:
+    data = random_data(3, users=25, items=12, events=300)
+    log = data.events.through(TRAIN)
+    scorer = ItemKnn(4, 2.0).fit(log, data)
+    queries = data.queries(TEST)
+    found = scorer(queries, np.arange(len(queries)))
+    weights = scorer.weights.toarray()
+    for row in range(len(queries)):
+        start = data.events.start[queries.users[row]]
+        met = set(data.events.item[start : start + queries.counts[row]].tolist())
+        columns = [c for c, i in enumerate(scorer.histories.items) if i in met]
+        expected = weights[columns].sum(axis=0)
+        np.testing.assert_allclose(
+            found[row, scorer.histories.items], expected, rtol=1e-5
+        )
+
+
+def test_ials_solves_for_the_history_at_the_request() -> None:
+    data = random_data(3, users=25, items=12, events=300)
+    settings = Ials(4, 2.0, 5.0, iterations=4)
+    scorer = settings.fit(data.events.through(TRAIN), data)
+    queries = data.queries(TEST)
+    found = scorer(queries, np.arange(len(queries)))
+    y = scorer.model.item_factors.astype(np.float64)
+    met = scorer.histories.at(queries, np.arange(len(queries))).toarray()
+    for row in range(len(queries)):
+        confidence = np.where(met[row] > 0, settings.alpha, 1.0)
+        a = (y.T * confidence) @ y + settings.regularization * np.eye(4)
+        user = np.linalg.solve(a, y.T @ (confidence * met[row]))
+        np.testing.assert_allclose(
+            found[row, scorer.histories.items], y @ user, rtol=1e-3, atol=1e-4
+        )
+
+
+def test_ials_is_the_same_bit_by_bit_on_any_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = random_data()
+    log = data.events.through(TRAIN)
+    factors = []
+    for few in (10**9, 10**9, 0):
+        monkeypatch.setattr("trainer.ials.FEW_EVENTS", few)
+        factors.append(Ials(8, 1.0, 3.0).fit(log, data).model.item_factors.tobytes())
+    assert len(set(factors)) == 1
+    other = Ials(8, 1.0, 3.0, seed=1).fit(log, data).model.item_factors.tobytes()
+    assert other != factors[0]
+
+
+def test_what_parities_like_is_learnt_by_all_that_learn() -> None:
+    data = random_data()
+    queries = data.queries(TEST)
+    rows = np.arange(len(queries))
+    own_parity = np.add.outer(queries.users, np.arange(31)) % 2 == 0
+    for settings in (ItemKnn(20, 5.0), Ials(8, 1.0, 5.0), Ease(10.0)):
+        scores = settings.fit(data.events.through(TRAIN), data)(queries, rows)
+        popular = np.arange(31) <= 8
+        own = scores[own_parity & popular & (np.arange(31) > 0)]
+        other = scores[~own_parity & popular & (np.arange(31) > 0)]
+        assert own.mean() > 1.3 * other.mean()
+
+
+def test_a_baseline_too_large_is_left_out_before_any_is_fitted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("fitted")
+
+    sizes = Sizes(items=60_000, users=10, events=100)
+    monkeypatch.setattr(Ease, "fit", fail)
+    kept, skipped = without_too_large(GRIDS_SMALL, sizes, 8 * GIB)
+    assert set(kept) == set(GRIDS_SMALL) - {"ease"}
+    assert "60,000 items" in skipped["ease"]
+    assert "need 40 GiB, and one fit may take 8 GiB" in skipped["ease"]
+    assert 0 < memory_limit() <= 8 * GIB
+
+
+def test_settings_that_fit_are_tried_where_others_do_not() -> None:
+    sizes = Sizes(items=1_000, users=1_000_000, events=10)
+    grid = (Ials(10, 1.0, 1.0), Ials(1_000, 1.0, 1.0))
+    kept, skipped = without_too_large({"ials": grid}, sizes, GIB)
+    assert kept == {"ials": grid[:1]}
+    assert not skipped
+
+
+def test_a_skipped_baseline_is_told_with_its_reason() -> None:
+    grids = {"popularity": (Popularity(),), "ease": (Ease(1.0),)}
+    tuned = tune(random_data(), grids, limit=10_000)
+    assert list(tuned.scorers) == []
+    tuned = tune(random_data(users=9, events=90), grids, limit=1_200)
     assert list(tuned.scorers) == ["popularity"]
     assert "GiB" in tuned.skipped["ease"]
+
+
+@given(st.integers(1, 10**7), st.integers(1, 10**7), st.integers(1, 10**9))
+def test_more_data_never_needs_less(items: int, users: int, events: int) -> None:
+    small = Sizes(items=items, users=users, events=events)
+    large = Sizes(items=2 * items, users=2 * users, events=2 * events)
+    for grid in GRIDS.values():
+        assert all(0 < b.needs(small) <= b.needs(large) for b in grid)
 
 
 def test_tune_takes_what_validation_likes_best() -> None:
@@ -159,8 +292,27 @@ def test_a_popularity_that_reads_the_test_part_would_be_seen() -> None:
     assert not np.array_equal(leaking, honest.scores)
 
 
-def test_the_default_grids_hold_both_baselines() -> None:
-    assert set(GRIDS) == {"popularity", "ease"}
+def test_many_queries_are_judged_by_a_choice_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = random_data()
+    whole = tune(data, GRIDS_SMALL).trials
+    monkeypatch.setattr(baselines, "TUNED_QUERIES", 7)
+    few, again = tune(data, GRIDS_SMALL).trials, tune(data, GRIDS_SMALL).trials
+    assert few == again != whole
+
+
+def test_every_baseline_has_its_grid() -> None:
+    assert tuple(GRIDS) == BASELINES
+    assert set(FEW) <= set(GRIDS)
+
+
+def test_only_the_named_are_tried_and_days_need_a_time() -> None:
+    log = random_data().events
+    named = grids_for(log, 50, time_is_known=True, names=("ease", "popularity_7d"))
+    assert set(named) == {"ease", "popularity_7d"}
+    timeless = grids_for(log, 50, time_is_known=False)
+    assert set(timeless) == set(GRIDS) - {"popularity_7d", "popularity_30d"}
 
 
 def test_settings_that_say_the_same_are_tried_once() -> None:

@@ -7,6 +7,7 @@ import pytest
 from data.errors import ConfigError
 from data.planted import Planted
 from trainer.config import (
+    BASELINES,
     EvaluationConfig,
     ExperimentConfig,
     ExportConfig,
@@ -107,6 +108,11 @@ def test_a_share_of_one_is_refused(table: type, field: str) -> None:
         (RankingConfig, {"index_negatives": 0, "random_negatives": 0}, "at least half"),
         (RankingConfig, {"rating_weight": -0.1}, "rating_weight"),
         (EvaluationConfig, {"ks": (5, 0)}, "whole numbers from 1"),
+        (
+            EvaluationConfig,
+            {"baselines": ("popularity", "eese")},
+            "unknown baseline 'eese'. Did you mean 'ease'",
+        ),
     ],
 )
 def test_rules_between_fields(
@@ -114,6 +120,16 @@ def test_rules_between_fields(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         table(**fields)
+
+
+def test_baselines_are_all_none_or_the_named(planted: Planted) -> None:
+    def names(value: str) -> tuple[str, ...]:
+        overrides = [f"evaluation.baselines={value}"]
+        return read_experiment(planted.toml, overrides).evaluation.baseline_names
+
+    assert names("true") == BASELINES
+    assert names("false") == names("[]") == ()
+    assert names('["ials", "popularity"]') == ("ials", "popularity")
 
 
 def test_a_preset_beside_the_toml_is_found_from_anywhere(
