@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from benchmarks.tfrecords import Batch, Columns, read_columns, stream, write_examples
 from data.events import EVENT_COLUMNS, EventLog, row_starts
-from data.pipelines import EpochBatches, sequence_batches
+from data.pipelines import WindowBatches, sequence_batches
 from data.prepare.shards import ROW_GROUP_EVENTS
 from data.prepared import EVENTS, Prepared
 from trainer.config import RetrievalConfig
@@ -36,7 +36,7 @@ class Way:
     open: Callable[[], Epochs]
 
 
-def event_batches(log: EventLog) -> EpochBatches:
+def event_batches(log: EventLog) -> WindowBatches:
     """Return the batches that the retrieval model is fitted on with its defaults."""
     return sequence_batches(
         log,
@@ -76,7 +76,7 @@ def _parquet(prepared: Prepared) -> Way:
     )
 
 
-def _windows(batches: EpochBatches, folder: Path) -> list[Way]:
+def _windows(batches: WindowBatches, folder: Path) -> list[Way]:
     def columns(count: int) -> Columns:
         return {n: v.numpy() for n, v in batches.gather(tf.range(count)).items()}
 

@@ -85,21 +85,68 @@ def num_windows(counts: np.ndarray, max_length: int) -> np.ndarray:
     return np.where(counts > 0, 1 + extra, 0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """Which windows share a batch: those of about one length, to pad little.
+
+    `width`: int64 (w,), the length to which each window is padded. `sizes`, `widths`:
+    int64 (n,), of each batch when windows stand from the widest to the narrowest; a
+    batch of narrow windows has more of them, so that each has about as many events.
+    """
+
+    width: np.ndarray
+    sizes: np.ndarray
+    widths: np.ndarray
+
+    @classmethod
+    def of(cls, length: np.ndarray, max_length: int, batch_size: int) -> "BatchPlan":
+        """Plan batches of as many events as `batch_size` full windows have.
+
+        In: `length`: int64 (w,), at most `max_length`.
+        """
+        grid = [max_length]
+        while grid[-1] > NARROWEST:
+            grid.append(max(int(grid[-1] * NARROWER), NARROWEST))
+        steps = np.array(grid[::-1])
+        width = steps[np.searchsorted(steps, length)]
+        falling = np.sort(width)[::-1]
+        sizes, widths, done = [], [], 0
+        while done < len(falling):
+            widths.append(int(falling[done]))
+            size = batch_size * max_length // widths[-1]
+            sizes.append(min(size, len(falling) - done))
+            done += sizes[-1]
+        return cls(
+            width=width,
+            sizes=np.array(sizes, np.int64),
+            widths=np.array(widths, np.int64),
+        )
+
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """Shuffle windows among those of their width. Out: int64 (w,), widest first."""
+        shuffled = rng.permutation(len(self.width))
+        return shuffled[np.argsort(-self.width[shuffled], kind="stable")]
+
+
+NARROWER, NARROWEST = 0.85, 8
+
+
 def gather_windows(
     events: Mapping[str, tf.Tensor],
     windows: Mapping[str, tf.Tensor],
     index: tf.Tensor,
-    max_length: int,
+    max_length: int | tf.Tensor,
 ) -> Batch:
     """Gather the windows at an index, int64 (b,), from the events they lie in.
 
+    In: `max_length`: an int or an int64 scalar, no less than the windows' lengths.
     Out: as the batches of `sequence_batches`.
     """
     start, length, first, skipped = (
         tf.gather(windows[name], index)[:, None]
         for name in ("start", "length", "first_target", "skipped")
     )
-    place = start + tf.range(max_length, dtype=tf.int64)
+    place = start + tf.range(tf.cast(max_length, tf.int64))
     valid = place < start + length
     place = tf.minimum(place, tf.size(events["item"], tf.int64) - 1)
     names = [name for name in events if name != "user"]
@@ -118,14 +165,15 @@ def gather_windows(
 
 def sequence_batches(
     log: EventLog, *, max_length: int, batch_size: int, seed: int
-) -> "EpochBatches":
+) -> "WindowBatches":
     """Make batches of windows in which every event asks for itself.
 
     Out: a source of epochs; each batch has `user` int32 (b,), `history` int32
-    (b, max_length), padded with 0 at the end, and for each place of the history a
-    target: `target` int32, 0 where none (not positive, padding, or another window's);
-    `slot` int32, how many events of the window are strictly earlier; `time` int64, of
-    the event, Unix seconds; `weight` float32.
+    (b, t), padded with 0 at the end, and for each place of the history a target:
+    `target` int32, 0 where none (not positive, padding, or another window's); `slot`
+    int32, how many events of the window are strictly earlier; `time` int64, of the
+    event, Unix seconds; `weight` float32. Windows of a batch are about as long: t is
+    at most `max_length`, and b * t about `batch_size * max_length`.
     """
     windows = plan_windows(log, max_length)
     with tf.device("/cpu:0"):
@@ -133,11 +181,53 @@ def sequence_batches(
         tensors = windows.tensors()
 
     # Traced once, not for every epoch's dataset.
-    @tf.function(input_signature=[_INDEX], autograph=False)
-    def gather(index: tf.Tensor) -> Batch:
-        return gather_windows(events, tensors, index, max_length)
+    @tf.function(input_signature=[_INDEX, _WIDTH], autograph=False)
+    def padded(index: tf.Tensor, width: tf.Tensor) -> Batch:
+        return gather_windows(events, tensors, index, width)
 
-    return EpochBatches(len(windows), batch_size, seed, gather)
+    plan = BatchPlan.of(windows.length, max_length, batch_size)
+    return WindowBatches(plan, max_length, seed, padded)
+
+
+@dataclass(frozen=True)
+class WindowBatches:
+    """Epochs of windows in memory: `epoch(n)` is always the same."""
+
+    plan: BatchPlan
+    max_length: int
+    seed: int
+    padded: "tf.types.experimental.PolymorphicFunction"
+
+    @property
+    def num_batches(self) -> int:
+        """Return the number of batches of an epoch."""
+        return len(self.plan.sizes)
+
+    @property
+    def num_examples(self) -> int:
+        """Return the number of windows."""
+        return len(self.plan.width)
+
+    def gather(self, index: tf.Tensor) -> Batch:
+        """Return the windows at an index, int64 (b,), as long as the longest may be."""
+        batch: Batch = self.padded(index, tf.constant(self.max_length, tf.int64))
+        return batch
+
+    def epoch(self, number: int) -> tf.data.Dataset:
+        """Return the batches of an epoch in its own order."""
+        rng = np.random.default_rng((self.seed, number))
+        windows = tf.RaggedTensor.from_row_lengths(
+            self.plan.order(rng), self.plan.sizes
+        )
+        batch = rng.permutation(self.num_batches)
+        rows = (tf.gather(windows, batch), self.plan.widths[batch])
+        dataset = tf.data.Dataset.from_tensor_slices(rows)
+        batches = dataset.map(self.padded, num_parallel_calls=2).prefetch(2)
+        return batches.with_options(untuned())
+
+    def sample(self) -> Batch:
+        """Return a batch of one example, to build a model with."""
+        return self.gather(tf.constant([0], tf.int64))
 
 
 def array_batches(
@@ -159,6 +249,7 @@ def array_batches(
 
 
 _INDEX = tf.TensorSpec([None], tf.int64)
+_WIDTH = tf.TensorSpec([], tf.int64)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from data import files
-from data.events import EventLog, Stretch, count_before, row_starts
+from data.events import EventLog, Stretch, count_before, row_starts, untied
 from data.pipelines import (
     EVENT_TENSORS,
     Batch,
@@ -35,7 +35,9 @@ POOL_EVENTS = 4_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class StreamedBatches:
-    """A source of epochs over shards; its batches are those of `sequence_batches`.
+    """A source of epochs over shards; its windows are those of `sequence_batches`.
+
+    All are padded to one length.
 
     `pools`: the shards of each pool. `windows`: how many windows each pool holds.
     """
@@ -46,6 +48,7 @@ class StreamedBatches:
     max_length: int
     batch_size: int
     seed: int
+    is_untied: bool = False
 
     @property
     def num_batches(self) -> int:
@@ -77,7 +80,7 @@ class StreamedBatches:
     def _read(
         self, pool: int, rng: np.random.Generator
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
-        log = _read_log(self.pools[pool], self.stretch)
+        log = _read_log(self.pools[pool], self.stretch, self.is_untied)
         windows = plan_windows(log, self.max_length)
         events = {name: getattr(log, name) for name in EVENT_TENSORS}
         return events, _arrays(windows), rng.permutation(len(windows))
@@ -121,10 +124,12 @@ def streamed_batches(
     max_length: int,
     batch_size: int,
     seed: int,
+    is_untied: bool = False,
 ) -> StreamedBatches:
     """Make batches from shards, without holding their events.
 
-    In: `shards`: Parquet files of whole users, as `prepare` writes them.
+    In: `shards`: Parquet files of whole users, as `prepare` writes them; `is_untied`:
+    as of `Prepared`.
     """
     count = functools.partial(_count, stretch=stretch, max_length=max_length)
     with ThreadPoolExecutor() as threads:
@@ -151,6 +156,7 @@ def streamed_batches(
         max_length=max_length,
         batch_size=batch_size,
         seed=seed,
+        is_untied=is_untied,
     )
 
 
@@ -175,7 +181,7 @@ def _condition(stretch: Stretch) -> pc.Expression | None:
     return functools.reduce(operator.and_, conditions) if conditions else None
 
 
-def _read_log(paths: tuple[str, ...], stretch: Stretch) -> EventLog:
+def _read_log(paths: tuple[str, ...], stretch: Stretch, is_untied: bool) -> EventLog:
     """Read the events of some shards; `before` counts among them."""
     names = ["user", "item", "time", "positive", "weight", "label", "part"]
     with ThreadPoolExecutor() as threads:
@@ -186,6 +192,8 @@ def _read_log(paths: tuple[str, ...], stretch: Stretch) -> EventLog:
     distinct, local = np.unique(columns["user"], return_inverse=True)
     order = np.argsort(local, kind="stable")
     columns = {name: values[order] for name, values in columns.items()}
+    if is_untied:
+        columns["time"] = untied(columns["user"], columns["time"])
     return EventLog(
         **columns,
         before=count_before(columns["user"], columns["time"]),

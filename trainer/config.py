@@ -31,6 +31,13 @@ def _share(config: Any, *names: str) -> None:
             raise ConfigError(f"{name} is {value}, expected from 0 to below 1.")
 
 
+def _at_least_0(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value < 0:
+            raise ConfigError(f"{name} is {value}, expected 0 or more.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
     """The text tower: a BERT of keras-nlp.
@@ -57,10 +64,19 @@ class RetrievalConfig:
 
     `use_time`: hour, weekday and pause before the request; `use_trend`: how popular
     items are at that moment.
+
+    `loss`: which items a target is told from: the batch's own targets (`log_q`
+    corrects for their popularity), `negatives` drawn for each batch, evenly or half of
+    them from its targets ("mixed"), or all. `hard_negatives`: so many more for each
+    target, the nearest to it in the model's own index, found anew before each epoch;
+    of no use to "in_batch" and "full_softmax". `gbce_calibration`: from 0 to 1.
+    `batch_size`: how many histories of full length; of shorter ones it has more.
+    `decay`: the learning rate falls along half a cosine over `epochs`.
     """
 
     dim: int = 64
     history_length: int = 50
+    block: Literal["gated", "transformer"] = "transformer"
     blocks: int = 2
     heads: int = 2
     dropout: float = 0.2
@@ -69,10 +85,16 @@ class RetrievalConfig:
     use_user_id: bool = True
     use_time: bool = True
     use_trend: bool = True
+    loss: Literal["in_batch", "sampled_softmax", "full_softmax", "gbce"] = "in_batch"
     log_q: bool = True
+    negatives: int = 512
+    negative_sampling: Literal["uniform", "mixed"] = "mixed"
+    hard_negatives: int = 0
+    gbce_calibration: float = 0.75
     temperature: float = 0.12
     batch_size: int = 64
     learning_rate: float = 2e-3
+    decay: bool = False
     epochs: int = 30
     patience: int = 4
 
@@ -82,6 +104,19 @@ class RetrievalConfig:
         _share(self, "dropout", "item_id_dropout", "user_id_dropout")
         if self.dim % self.heads:
             raise ConfigError(f"dim {self.dim} is no multiple of heads {self.heads}.")
+        _positive(self, "negatives")
+        if self.hard_negatives < 0:
+            raise ConfigError("hard_negatives is below 0.")
+        if self.hard_negatives and self.loss not in ("sampled_softmax", "gbce"):
+            raise ConfigError(
+                f"hard_negatives is {self.hard_negatives} with loss {self.loss!r}, "
+                "which compares with no drawn items. Take loss 'sampled_softmax' or "
+                "'gbce'."
+            )
+        if not 0 <= self.gbce_calibration <= 1:
+            raise ConfigError(
+                f"gbce_calibration is {self.gbce_calibration}, expected from 0 to 1."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,43 +125,81 @@ class RankingConfig:
 
     `window`: the newest share of the training events makes the examples; the
     retrieval model that chooses their negatives is fitted on what came before.
+
+    `answers`: "later" asks for what users like until a horizon, as an evaluation by
+    time does, "next" for the next event; "auto" is "later" where a time parts the
+    events. `horizon_days`: 0 is as long as the validation part. Of "later":
+    `slices` moments at which all users with a past are asked, `requests_per_user`
+    events at whose time each user is asked at most, and how many `likes` and
+    `dislikes` of each request are drawn at most.
+
     `index_negatives` of each example come from that model's first `candidates`,
-    `random_negatives` from the whole catalogue. Of more than `max_examples` events a
-    random choice is taken.
+    `random_negatives` from the whole catalogue. Of more than `max_examples` requests
+    a random choice is taken.
+
+    `listwise`: the share of the softmax over a request's candidates in the loss of
+    the likes; the rest is the logistic loss of each alone. `rating_weight`: 0 leaves
+    the rating's head out. `attention_heads`, `affinity_dim`: 0 leaves out a
+    candidate's attention over the history, or how often it was met with what is in it.
     """
 
     dim: int = 32
     cross_layers: int = 2
     cross_rank: int = 48
     mlp: tuple[int, ...] = (128, 64)
+    attention_heads: int = 2
+    affinity_dim: int = 64
     dropout: float = 0.2
     item_id_dropout: float = 0.2
     user_id_dropout: float = 0.5
+    listwise: float = 0.5
     like_weight: float = 1.0
     rating_weight: float = 0.2
     order_by: Literal["like", "rating"] = "like"
     window: float = 0.3
+    answers: Literal["auto", "next", "later"] = "auto"
+    horizon_days: float = 0.0
+    slices: int = 12
+    requests_per_user: int = 12
+    likes: int = 6
+    dislikes: int = 2
     candidates: int = 200
-    index_negatives: int = 6
-    random_negatives: int = 2
-    max_examples: int = 500_000
-    batch_size: int = 128
+    index_negatives: int = 24
+    random_negatives: int = 4
+    max_examples: int = 100_000
+    batch_size: int = 64
     learning_rate: float = 1e-3
     epochs: int = 10
     patience: int = 2
 
     def __post_init__(self) -> None:
         _positive(self, "dim", "cross_layers", "cross_rank", "candidates", "window")
-        _positive(self, "batch_size", "learning_rate", "epochs", "patience")
+        _positive(self, "batch_size", "learning_rate", "epochs", "patience", "likes")
         _positive(self, "max_examples")
         _share(self, "dropout", "item_id_dropout", "user_id_dropout", "window")
+        _at_least_0(self, "attention_heads", "affinity_dim", "horizon_days", "slices")
+        _at_least_0(self, "requests_per_user", "dislikes", "rating_weight")
+        if not 0 <= self.listwise <= 1:
+            raise ConfigError(f"listwise is {self.listwise}, expected from 0 to 1.")
+        if self.attention_heads and self.dim % self.attention_heads:
+            raise ConfigError(
+                f"dim {self.dim} is no multiple of attention_heads "
+                f"{self.attention_heads}."
+            )
+        if self.answers != "next" and not self.slices + self.requests_per_user:
+            raise ConfigError(
+                "slices and requests_per_user are 0: expected one above 0, or "
+                'answers = "next".'
+            )
         if self.index_negatives < self.random_negatives or self.index_negatives < 1:
             raise ConfigError(
                 f"index_negatives is {self.index_negatives} and random_negatives "
                 f"{self.random_negatives}: expected at least half from the index."
             )
-        if self.like_weight <= 0 or self.rating_weight < 0:
-            raise ConfigError("like_weight must be above 0, rating_weight 0 or more.")
+        if self.like_weight <= 0:
+            raise ConfigError(f"like_weight is {self.like_weight}, expected above 0.")
+        if self.order_by == "rating" and not self.rating_weight:
+            raise ConfigError('order_by = "rating" wants a rating_weight above 0.')
 
 
 @dataclass(frozen=True, kw_only=True)

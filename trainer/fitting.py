@@ -1,7 +1,7 @@
 """Fits each model on a stretch of the events, with what it needs around it."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +11,7 @@ from data.events import EventLog, Stretch
 from data.pipelines import Batches, array_batches, sequence_batches
 from data.prepared import Prepared
 from data.streaming import streamed_batches
+from trainer.affinity import Affinity
 from trainer.config import ExperimentConfig
 from trainer.loop import Fit, Schedule, Validate, fit
 from trainer.models.ranking import RankingModel
@@ -20,7 +21,8 @@ from trainer.models.text_tower import TextTower
 from trainer.models.towers import Texts
 from trainer.ranking_examples import Examples
 from trainer.ranking_inputs import RankingInputs, Requests
-from trainer.scorers import RetrievalScorer, TwoStageScorer, first_items
+from trainer.ranking_validation import Questions, RankingValidation
+from trainer.scorers import RetrievalScorer
 from trainer.validation import NextEvents, mean_ndcg
 
 CHUNK = 250
@@ -100,6 +102,7 @@ class Fitter:
             epochs=epochs or config.epochs,
             patience=config.patience,
             learning_rate=config.learning_rate,
+            decays=config.decay,
             text_learning_rate=self.config.text.learning_rate,
             validate=validate,
         )
@@ -114,7 +117,10 @@ class Fitter:
         }
         if len(log) <= train.events_in_memory:
             return sequence_batches(log, **settings)
-        return streamed_batches(self.prepared.shards(), stretch, **settings)
+        prepared = self.prepared
+        return streamed_batches(
+            prepared.shards(), stretch, is_untied=prepared.is_untied, **settings
+        )
 
     def _next_events(self, log: EventLog) -> NextEvents:
         known = log.item_counts(self.prepared.num_items) > 0
@@ -146,13 +152,12 @@ class Fitter:
         stage: dict[str, str],
         title: str,
         *,
-        retrieval: RetrievalScorer | None = None,
+        validation: RankingValidation | None = None,
         epochs: int | None = None,
     ) -> tuple[RankingModel, Fit]:
         """Fit the ranking model on examples.
 
-        In: `retrieval`: whose first answers are put in order in validation; `epochs`
-        as for `retrieval`.
+        In: `validation`: what stops it, unless `epochs` says how many.
         """
         config, train = self.config.ranking, self.config.train
         tf.keras.utils.set_random_seed(train.seed + 1)
@@ -167,8 +172,8 @@ class Fitter:
             examples.columns, batch_size=config.batch_size, seed=train.seed
         )
         validate = None
-        if epochs is None and retrieval is not None:
-            validate = self._reranked_ndcg(model, retrieval, log)
+        if epochs is None and validation is not None and len(validation):
+            validate = partial(validation.ndcg, model)
         schedule = Schedule(
             epochs=epochs or config.epochs,
             patience=config.patience,
@@ -178,46 +183,19 @@ class Fitter:
         )
         return model, fit(model, batches, schedule, title=title, **stage)
 
-    def _reranked_ndcg(
-        self, model: RankingModel, retrieval: RetrievalScorer, log: EventLog
-    ) -> Validate | None:
-        asked = self._next_events(log)
-        if len(asked) == 0:
-            return None
-        inputs = RankingInputs.of(self.prepared, self.prepared.events)
-        asked_chunks = []
-        for rows in _chunks(len(asked)):
-            requests = _requests(asked, rows, retrieval.length)
-            scores = retrieval.scores(requests)
-            item = first_items(asked.mask(scores, rows), self.config.ranking.candidates)
-            score = np.take_along_axis(scores, item, axis=1)
-            columns = inputs.columns(requests, item)
-            there = np.isfinite(score)
-            columns |= {"item": item, "retrieval_score": np.where(there, score, 0)}
-            columns |= asked.context(rows)
-            asked_chunks.append((rows, item, there, columns))
+    def affinity(self, log: EventLog) -> Affinity:
+        """Learn from a log which items are met by the same users."""
+        dim = self.config.ranking.affinity_dim
+        return Affinity.of(log, self.prepared.num_items, dim)
 
-        def validate() -> float:
-            parts = tf.constant(model.item_parts(self.prepared.num_items))
-            ranks = []
-            for rows, item, there, columns in asked_chunks:
-                tensors = {name: tf.constant(v) for name, v in columns.items()}
-                outputs = model.rank_rows(tensors, parts)
-                order = np.where(there, outputs[self.config.ranking.order_by], -np.inf)
-                own = np.where(item == asked.items[rows][:, None], order, -np.inf).max(
-                    1
-                )
-                rank = (order >= own[:, None]).sum(axis=1)
-                ranks.append(np.where(np.isfinite(own), rank, self.prepared.num_items))
-            return mean_ndcg(np.concatenate(ranks)) if ranks else 0.0
-
-        return validate
-
-    def two_stages(
-        self, retrieval: RetrievalScorer, model: RankingModel, log: EventLog
-    ) -> TwoStageScorer:
-        """Put both stages together."""
-        return TwoStageScorer(retrieval, model, self.prepared, log)
+    def ranking_validation(
+        self, retrieval: RetrievalScorer, inputs: RankingInputs
+    ) -> RankingValidation:
+        """Ask the validation part's questions of a retrieval model."""
+        train = self.config.train
+        asked = Questions.of(self.prepared, train.validation_events, train.seed)
+        number = self.config.ranking.candidates
+        return RankingValidation(retrieval, inputs, asked, number)
 
 
 def _chunks(number: int) -> list[np.ndarray]:

@@ -35,11 +35,15 @@ class Fit:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How long a fit lasts. Without `validate` the last epoch is the best."""
+    """How long a fit lasts. Without `validate` the last epoch is the best.
+
+    `decays`: the learning rate falls along half a cosine to a hundredth of itself.
+    """
 
     epochs: int
     patience: int
     learning_rate: float
+    decays: bool = False
     text_learning_rate: float = 0.0
     monitor: str = "val_ndcg@10"
     validate: Validate | None = None
@@ -63,7 +67,7 @@ def fit(
     number.
     """
     _build(model, batches)
-    model.compile(optimizer=tf.keras.optimizers.Adam(schedule.learning_rate))
+    model.compile(optimizer=tf.keras.optimizers.Adam(_rate(schedule, batches)))
     if model.text_tower is not None:
         model.text_optimizer = tf.keras.optimizers.Adam(schedule.text_learning_rate)
         model.text_optimizer.build(model.text_tower.trainable_variables)
@@ -78,6 +82,8 @@ def fit(
     with progress(title, total) as advance, _stop_on_signal() as stopped:
         advance(epoch * batches.num_batches + batch)
         while epoch < schedule.epochs and not _out_of_patience(result, schedule):
+            if batch == 0:
+                model.start_epoch()
             watch = _Watch(advance, stopped, batch, result)
             dataset = batches.epoch(epoch).skip(batch)
             model.fit(dataset, epochs=1, verbose=0, callbacks=[watch])
@@ -94,6 +100,15 @@ def fit(
                 raise KeyboardInterrupt(f"stopped; the checkpoint is in {folder}")
     keeper.end(result)
     return result
+
+
+def _rate(schedule: Schedule, batches: Batches) -> Any:
+    if not schedule.decays:
+        return schedule.learning_rate
+    steps = schedule.epochs * batches.num_batches
+    return tf.keras.optimizers.schedules.CosineDecay(
+        schedule.learning_rate, steps, alpha=0.01
+    )
 
 
 def _build(model: CountedModel, batches: Batches) -> None:

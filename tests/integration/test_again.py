@@ -109,15 +109,17 @@ def test_the_early_model_knows_nothing_later(evaluated: EvaluatedJob) -> None:
     known = model.query_tower.slots.table.numpy() > 0
     assert (known == (earlier.user_counts() > 0)).all()
     counts = earlier.item_counts(prepared.num_items, positives_only=True)
-    sampling = model.sampling.numpy()
+    sampling = model.loss_of.sampling.numpy()
     likely = counts > 0
     ratio = sampling[likely] / counts[likely]
     assert ratio.max() < ratio.min() * 1.0001
     # Every step was taken on windows of the earlier events alone.
-    from data.pipelines import plan_windows
+    from data.pipelines import BatchPlan, plan_windows
 
-    windows = len(plan_windows(earlier, experiment.config.retrieval.history_length))
-    steps = -(-windows // experiment.config.retrieval.batch_size)
+    config = experiment.config.retrieval
+    windows = plan_windows(earlier, config.history_length)
+    plan = BatchPlan.of(windows.length, config.history_length, config.batch_size)
+    steps = len(plan.sizes)
     epochs = experiment.fitted.facts["retrieval"]["best_epoch"]
     assert int(model.step.value) == steps * epochs
 

@@ -47,11 +47,13 @@ def _stream(prepared: Prepared, stretch: Stretch) -> StreamedBatches:
 
 
 def _rows(dataset: Any) -> list[tuple[Any, ...]]:
-    """Return each example as something that can be compared."""
+    """Return each example as something that can be compared, however padded."""
     rows = []
     for batch in dataset.as_numpy_iterator():
         for row in range(len(batch["user"])):
-            rows.append(tuple(batch[name][row].tobytes() for name in sorted(batch)))
+            length = np.count_nonzero(batch["history"][row])
+            columns = [np.atleast_1d(batch[name][row]) for name in sorted(batch)]
+            rows.append(tuple(column[:length].tobytes() for column in columns))
     return rows
 
 

@@ -19,10 +19,16 @@ LENGTH, DIM = 12, 8
 Batch = dict[str, tf.Tensor]
 
 
-def encoder(seed: int = 1, rate: float = 0.5) -> SequenceEncoder:
+def encoder(seed: int = 1, rate: float = 0.5, gated: bool = False) -> SequenceEncoder:
     tf.keras.utils.set_random_seed(0)
     layer = SequenceEncoder(
-        dim=DIM, blocks=2, heads=2, length=LENGTH, rate=rate, step=Step(seed)
+        dim=DIM,
+        blocks=2,
+        heads=2,
+        length=LENGTH,
+        rate=rate,
+        step=Step(seed),
+        gated=gated,
     )
     layer(tf.zeros([1, LENGTH, DIM]))
     for variable in layer.trainable_variables:  # Biases begin at zero and hide faults.
@@ -36,9 +42,10 @@ def histories(seed: int = 0, rows: int = 3) -> np.ndarray:
     return rng.normal(size=(rows, LENGTH, DIM)).astype(np.float32)
 
 
+@pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("place", [0, 5, LENGTH - 1])
-def test_a_state_sees_earlier_events_only(place: int) -> None:
-    layer, x = encoder(), histories()
+def test_a_state_sees_earlier_events_only(place: int, gated: bool) -> None:
+    layer, x = encoder(gated=gated), histories()
     states = layer(tf.constant(x)).numpy()
     assert states.shape == (3, LENGTH + 1, DIM)
     changed = x.copy()
@@ -49,8 +56,9 @@ def test_a_state_sees_earlier_events_only(place: int) -> None:
     assert (moved > 1e-4).all()  # The state after the event, and every later one.
 
 
-def test_states_do_not_depend_on_padding_or_neighbours() -> None:
-    layer, x = encoder(), histories()
+@pytest.mark.parametrize("gated", [False, True])
+def test_states_do_not_depend_on_padding_or_neighbours(gated: bool) -> None:
+    layer, x = encoder(gated=gated), histories()
     states = layer(tf.constant(x)).numpy()
     alone = layer(tf.constant(x[1:2, :7])).numpy()
     np.testing.assert_allclose(alone[0], states[1, :8], atol=1e-5)
@@ -226,3 +234,38 @@ def test_vectors_of_items_and_queries(prepared: Prepared, log: EventLog) -> None
         np.testing.assert_allclose(np.linalg.norm(found), 1, atol=1e-5)
     assert np.abs(one - swapped).max() > 1e-3
     assert np.abs(one - none).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"loss": "full_softmax"},
+        {"loss": "sampled_softmax", "hard_negatives": 3, "block": "gated"},
+        {"loss": "gbce", "use_trend": False},
+    ],
+    ids=lambda fields: fields["loss"],
+)
+def test_every_loss_trains_both_towers(
+    prepared: Prepared,
+    log: EventLog,
+    gather: Callable[..., Batch],
+    fields: dict[str, object],
+) -> None:
+    model = retrieval_model(prepared, log, texts=True, negatives=16, **fields)
+    batch = gather(0, 1, 2, 3)
+    model.start_epoch()
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(batch, training=True)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    moved = {
+        variable.name: float(tf.norm(tf.convert_to_tensor(gradient)))
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
+        if gradient is not None
+    }
+    for part in ("item_id", "content/hidden", "block_0", "norm"):
+        assert any(part in name and size > 0 for name, size in moved.items()), part
+    if fields.get("hard_negatives"):
+        near = model.neighbours.numpy()
+        trained = log.item_counts(prepared.num_items, positives_only=True) > 0
+        assert (near[trained] > 0).all()
+        assert not near[~trained].any()

@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.events import EventLog
-from data.pipelines import EpochBatches, array_batches, plan_windows, sequence_batches
+from data.pipelines import (
+    NARROWER,
+    NARROWEST,
+    BatchPlan,
+    EpochBatches,
+    array_batches,
+    plan_windows,
+    sequence_batches,
+)
 from tests.trainer.small_data import make_log
 
 EVENTS = st.lists(
@@ -75,7 +83,34 @@ def test_an_epoch_holds_every_window_once(size: int) -> None:
     asked = [b["target"].ravel() for b in batches.epoch(0).as_numpy_iterator()]
     targets = np.concatenate(asked)
     assert sorted(targets[targets > 0].tolist()) == item.tolist()
-    assert len(asked) == batches.num_batches == -(-len(windows) // size)
+    assert len(asked) == batches.num_batches <= -(-len(windows) // size)
+
+
+@settings(max_examples=60)
+@given(
+    lengths=st.lists(st.integers(1, 100), min_size=1, max_size=80),
+    max_length=st.integers(100, 120),
+    batch_size=st.integers(1, 10),
+)
+def test_batches_hold_windows_of_about_one_length(
+    lengths: list[int], max_length: int, batch_size: int
+) -> None:
+    length = np.array(lengths)
+    plan = BatchPlan.of(length, max_length, batch_size)
+    order = plan.order(np.random.default_rng(0))
+    assert sorted(order.tolist()) == list(range(len(lengths)))
+    assert (plan.width >= length).all()
+    # Padded to the next step, and no further.
+    assert (plan.width <= np.maximum(length / NARROWER + 1, NARROWEST)).all()
+    ends = np.cumsum(plan.sizes)
+    assert ends[-1] == len(lengths)
+    for end, size, width in zip(ends, plan.sizes, plan.widths, strict=True):
+        assert length[order[end - size : end]].max() <= width
+        assert size * width <= batch_size * max_length
+        full = size == batch_size * max_length // width
+        assert full or end == len(lengths)
+    again = plan.order(np.random.default_rng(0))
+    np.testing.assert_array_equal(order, again)
 
 
 def batches_of(size: int, seed: int = 3) -> EpochBatches:

@@ -31,6 +31,9 @@ class CountedModel(tfrs.Model):
         """Return the metrics that Keras resets at the start of an epoch."""
         return [self.mean_loss]
 
+    def start_epoch(self) -> None:
+        """Do what is due before an epoch's first batch."""
+
     def train_step(self, inputs: Any) -> dict[str, tf.Tensor]:
         """Take one step on a batch; returns the mean loss of the epoch so far."""
         with tf.GradientTape() as tape:

@@ -1,4 +1,4 @@
-"""The ranking model: a cross network and an MLP, two heads, over candidates."""
+"""The ranking model: retrieval's order, and what a cross network and an MLP add."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +14,12 @@ from trainer.config import RankingConfig, TrainConfig
 from trainer.models.base import CountedModel
 from trainer.models.embeddings import FeatureEmbedding, IdSlots
 from trainer.models.seeded import Step
+from trainer.models.target_attention import TargetAttention
 from trainer.models.text_tower import TextTower
 from trainer.models.towers import CodeTable, Texts
 
 CHUNK_ITEMS = 4_096
-RETRIEVAL_SCORE_SCALE = 4.0  # Cosines of good candidates lie in a narrow band.
+MASKED = -1e9
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class ItemPart(tf.keras.layers.Layer):
 class RankingModel(CountedModel):
     """Scores candidates of a request: probability of a like, and the rating.
 
+    The logit of a like is retrieval's own score, in deviations of the request, and
+    `trust` times what the network adds to it. That is 0 before training, so that an
+    untrained model keeps retrieval's order; and so does one whose `trust` is 0, which
+    validation chooses where ranking does not help.
+
     Source: Wang et al. 2021, DCN V2, section 3 (parallel cross and deep networks,
     low-rank cross layers).
     """
@@ -94,7 +100,8 @@ class RankingModel(CountedModel):
     ) -> None:
         step = Step(train.seed + 1)
         super().__init__(step, train.clip_norm)
-        self.config, self.ratings = config, Ratings.of(log)
+        self.config = config
+        self.ratings = Ratings.of(log) if config.rating_weight else None
         # The order of rows tells no hour.
         self.time_weight = 1.0 if prepared.time_is_known else 0.0
         self.item_part = ItemPart(
@@ -107,13 +114,22 @@ class RankingModel(CountedModel):
         )
         self.user_features = FeatureEmbedding(prepared.features.users, name="users")
         self.context = FeatureEmbedding(prepared.features.context, name="context")
+        self.attention = (
+            TargetAttention(config.dim, config.attention_heads)
+            if config.attention_heads
+            else None
+        )
         self.cross = [
             tfrs.layers.dcn.Cross(projection_dim=config.cross_rank)
             for _ in range(config.cross_layers)
         ]
         self.deep = [tf.keras.layers.Dense(n, activation="relu") for n in config.mlp]
         self.norm = tf.keras.layers.LayerNormalization(name="input_norm")
-        self.like_head = tf.keras.layers.Dense(1, name="like")
+        self.like_head = tf.keras.layers.Dense(
+            1, kernel_initializer="zeros", name="like"
+        )
+        self.log_slope = tf.Variable(0.0, name="log_slope")
+        self.trust = tf.Variable(1.0, trainable=False, name="trust")
         self.rating_head = tf.keras.layers.Dense(1, name="rating")
         self.like_task = tfrs.tasks.Ranking(
             tf.keras.losses.BinaryCrossentropy(from_logits=True, reduction="none")
@@ -150,29 +166,38 @@ class RankingModel(CountedModel):
 
         In: `request`: `history` int32 (b, l), padded with 0; `time`, `last_time`
         int64 (b,); `user_statistics` float32 (b, s); `item_statistics` float32
-        (b, c, s); `retrieval_score` float32 (b, c); context codes as "context.name".
-        `user` float32 (b, w); `candidates` (b, c, p) and `history` (b, l, p) item
-        parts. Out: `like`, a logit, and `rating` where there are labels: float32
-        (b, c).
+        (b, c, s); `standing` float32 (b, c, NUM_STANDINGS); `affinity` float32
+        (b, c, NUM_AFFINITIES); context codes as "context.name". `user` float32
+        (b, w); `candidates` (b, c, p) and `history` (b, l, p) item parts. Out:
+        `like`, a logit, and `rating` where there are labels: float32 (b, c).
         """
-        there = tf.cast(request["history"] > 0, tf.float32)[..., None]
-        count = tf.maximum(tf.reduce_sum(there, 1), 1.0)
-        taste = tf.reduce_sum(history * there, 1) / count  # (b, p)
+        shared = self._of_request(request, user, history)
+        taste = _mean(history, request["history"])
+        own = [candidates, candidates * taste[:, None], request["item_statistics"]]
+        if self.attention is not None:
+            own.append(self.attention(candidates, history, request["history"]))
+        if self.config.affinity_dim:
+            own.append(request["affinity"])
+        standing = request["standing"]
+        shared = tf.repeat(shared[:, None], tf.shape(candidates)[1], axis=1)
+        x = self.norm(tf.concat([shared, *own, standing], axis=-1))
+        return self._heads(x, standing, training)
+
+    def _of_request(
+        self, request: Mapping[str, tf.Tensor], user: tf.Tensor, history: tf.Tensor
+    ) -> tf.Tensor:
+        """Join what all candidates of a request share. Out: float32 (b, width)."""
         when = request_time_features(tf, request["time"], request["last_time"])
         when *= self.time_weight
+        taste = _mean(history, request["history"])
         known = [user, taste, when, request["user_statistics"]]
         if self.context.features:
             names = [f.name for f in self.context.features]
             known.append(self.context({n: request[f"context.{n}"] for n in names}))
-        shared = tf.concat(known, axis=-1)[:, None]
-        shared = tf.repeat(shared, tf.shape(candidates)[1], axis=1)
-        retrieval = request["retrieval_score"][..., None] * RETRIEVAL_SCORE_SCALE
-        own = [candidates, candidates * taste[:, None], request["item_statistics"]]
-        x = self.norm(tf.concat([shared, *own, retrieval], axis=-1))
-        return self._heads(x, retrieval, training)
+        return tf.concat(known, axis=-1)
 
     def _heads(
-        self, x: tf.Tensor, retrieval: tf.Tensor, training: bool
+        self, x: tf.Tensor, standing: tf.Tensor, training: bool
     ) -> dict[str, tf.Tensor]:
         crossed = x
         for layer in self.cross:
@@ -182,8 +207,9 @@ class RankingModel(CountedModel):
             deep = layer(deep)
             if training:
                 deep = self.step.dropout(deep, self.config.dropout, f"deep_{i}")
-        joined = tf.concat([crossed, deep, retrieval], axis=-1)
-        outputs = {"like": self.like_head(joined)[..., 0]}
+        joined = tf.concat([crossed, deep], axis=-1)
+        prior = tf.exp(self.log_slope) * standing[..., 0]
+        outputs = {"like": prior + self.trust * self.like_head(joined)[..., 0]}
         if self.ratings:
             scaled = self.rating_head(joined)[..., 0]
             outputs["rating"] = scaled * self.ratings.deviation + self.ratings.mean
@@ -211,10 +237,8 @@ class RankingModel(CountedModel):
         history = tf.gather(parts, tf.reshape(history_place, history_shape))
         user = self.user(inputs["user"], training=training)
         outputs = self.score(inputs, user, candidates, history, training=training)
-        loss = self.config.like_weight * _weighted(
-            self.like_task, inputs["like"], outputs["like"], inputs["weight"]
-        )
-        if self.ratings and self.config.rating_weight:
+        loss = self.config.like_weight * self._like_loss(inputs, outputs["like"])
+        if self.ratings:
             scale = self.ratings.deviation
             loss += self.config.rating_weight * _weighted(
                 self.rating_task,
@@ -222,6 +246,21 @@ class RankingModel(CountedModel):
                 outputs["rating"] / scale,
                 inputs["rating_weight"],
             )
+        return loss
+
+    def _like_loss(
+        self, inputs: Mapping[str, tf.Tensor], logits: tf.Tensor
+    ) -> tf.Tensor:
+        """Mix both losses of the likes in the configured shares."""
+        share, loss = self.config.listwise, tf.constant(0.0)
+        if share < 1:
+            weight = inputs["weight"]
+            alone = _weighted(self.like_task, inputs["like"], logits, weight)
+            loss += (1 - share) * alone
+        if share > 0:
+            stands_for = tf.math.log(inputs["stands_for"])
+            among = softmax_loss(logits, stands_for, inputs["like"], inputs["weight"])
+            loss += share * among
         return loss
 
     def item_parts(self, num_items: int) -> np.ndarray:
@@ -242,6 +281,33 @@ class RankingModel(CountedModel):
 
 
 _ROWS = tf.TensorSpec([None], tf.int32)
+
+
+def softmax_loss(
+    logits: tf.Tensor, correction: tf.Tensor, like: tf.Tensor, weight: tf.Tensor
+) -> tf.Tensor:
+    """Return the softmax cross entropy of what was liked among all candidates.
+
+    Every request counts alike whatever the number of its likes, by the mean of their
+    weights; one without a like counts nothing, and so does a candidate of weight 0.
+    In: float32 (b, c) each, `like` 0 or 1. Out: float32 scalar. Source: Bruch et al.
+    2019, "An analysis of the softmax cross entropy loss for learning-to-rank".
+    """
+    there = tf.where(weight > 0, logits + correction, MASKED)
+    misses = tf.reduce_logsumexp(there, axis=1, keepdims=True) - logits
+    gain = like * weight
+    number = tf.reduce_sum(like * tf.cast(weight > 0, tf.float32), axis=1)
+    number = tf.maximum(number, 1.0)
+    of_request = tf.reduce_sum(tf.where(gain > 0, gain * misses, 0.0), axis=1) / number
+    total = tf.reduce_sum(tf.reduce_sum(gain, axis=1) / number)
+    return tf.reduce_sum(of_request) / tf.maximum(total, 1e-6)
+
+
+def _mean(history: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Average what is no padding. In: (b, l, p), int32 (b, l). Out: (b, p)."""
+    there = tf.cast(rows > 0, tf.float32)[..., None]
+    count = tf.maximum(tf.reduce_sum(there, 1), 1.0)
+    return tf.reduce_sum(history * there, 1) / count
 
 
 def _weighted(

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from trainer.affinity import affinities
 from trainer.models.index.base import PADDING_SCORE, Index, best, exclusion_mask
 from trainer.models.index.prior import Prior
 from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.state import UserState, fit_width
+from trainer.standing import reference_rows, standings
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class RetrievalGraph(tf.Module):
         k: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Put boosted rows before the first stage's answer, by their own scores."""
-        cosines = self.cosines(self.queries(request), boost)
+        cosines, _ = self.scores(self.queries(request), boost)
         joined, scores, first = _with_boosted(
             self, request, rows, scores, boost, cosines
         )
@@ -148,10 +150,21 @@ class RetrievalGraph(tf.Module):
         values = tf.gather(scores, places, batch_dims=1)
         return found, tf.where(chosen, values, PADDING_SCORE)
 
-    def cosines(self, queries: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        """Return the scores of rows. In: (b, dim), int32 (b, c). Out: (b, c)."""
+    def scores(
+        self, queries: tf.Tensor, rows: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the scores of rows, and what they are without the trend.
+
+        In: `queries` float32 (b, index width), `rows` int32 (b, c), or (1, c) for
+        all queries alike. Out: float32 (b, c) each.
+        """
+        dim = self.vectors.shape[1]
         vectors = tf.gather(self.index_vectors, rows)
-        return tf.einsum("bd,bcd->bc", queries, vectors)
+        product = "bd,cd->bc" if rows.shape[0] == 1 else "bd,bcd->bc"
+        vectors = vectors[0] if rows.shape[0] == 1 else vectors
+        cosine = tf.einsum(product, queries[:, :dim], vectors[..., :dim])
+        trend = tf.einsum(product, queries[:, dim:], vectors[..., dim:])
+        return cosine + trend, cosine
 
 
 class RankingGraph(tf.Module):
@@ -164,9 +177,15 @@ class RankingGraph(tf.Module):
         parts: np.ndarray,
         item_statistics: np.ndarray,
         user_statistics: np.ndarray,
+        affinity: np.ndarray,
+        servable: np.ndarray,
         calibration: tuple[float, float],
     ) -> None:
         super().__init__(name="ranking_graph")
+        self.affinity = tf.Variable(affinity, trainable=False, name="affinity")
+        references = reference_rows(servable)
+        self.references = tf.Variable(references, trainable=False, name="references")
+        self.num_servable = int(servable.sum())
         self.model, self.calibration = model, calibration
         self.parts = tf.Variable(parts, trainable=False, name="item_parts")
         self.item_statistics = tf.Variable(item_statistics, trainable=False)
@@ -176,21 +195,25 @@ class RankingGraph(tf.Module):
         self,
         request: Request,
         rows: tf.Tensor,
-        retrieval_score: tf.Tensor,
+        retrieval: RetrievalGraph,
+        queries: tf.Tensor,
         context: Mapping[str, tf.Tensor],
     ) -> dict[str, tf.Tensor]:
-        """Return `like`, a probability, maybe `rating`, and `score`, to order by.
+        """Return `like`, a probability, maybe `rating`, and `order`, to order by.
 
-        In: rows int32 and retrieval_score float32 (b, c); context codes by name.
-        Out: float32 (b, c).
+        In: rows int32 (b, c); `retrieval` and the request's `queries`, whose scores
+        ranking starts from; context codes by name. Out: float32 (b, c).
         """
+        score, cosine = retrieval.scores(queries, rows)
+        reference, _ = retrieval.scores(queries, self.references[None])
         inputs = {
             "history": request.history,
             "time": request.time,
             "last_time": request.last_time,
             "user_statistics": tf.gather(self.user_statistics, request.user),
             "item_statistics": tf.gather(self.item_statistics, rows),
-            "retrieval_score": retrieval_score,
+            "standing": standings(score, cosine, reference, self.num_servable),
+            "affinity": affinities(self.affinity, rows, request.history),
             **{f"context.{name}": codes for name, codes in context.items()},
         }
         candidates = tf.gather(self.parts, rows)
@@ -228,7 +251,7 @@ def two_stages(
     # In the order of rows, so that equal scores go to the lower one.
     order = tf.argsort(rows, axis=1)
     rows, prior = (tf.gather(x, order, batch_dims=1) for x in (rows, prior))
-    heads = ranking.heads(request, rows, retrieval.cosines(queries, rows), context)
+    heads = ranking.heads(request, rows, retrieval, queries, context)
     cold = request.cold[:, None]
     key = tf.where(cold, prior, heads["order"])
     name = ranking.model.config.order_by

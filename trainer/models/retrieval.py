@@ -1,17 +1,25 @@
-"""The retrieval model: two towers and a sampled softmax over the batch's items."""
+"""The retrieval model: two towers, told by a choice of losses what fits together."""
 
 import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_recommenders as tfrs
 
 from data.events import EventLog
 from data.prepared import Prepared
 from trainer.config import RetrievalConfig, TrainConfig
 from trainer.models.base import CountedModel
 from trainer.models.embeddings import IdSlots
+from trainer.models.losses import (
+    Asked,
+    Encode,
+    FullSoftmax,
+    Gbce,
+    InBatch,
+    Negatives,
+    SampledSoftmax,
+)
 from trainer.models.seeded import Step
 from trainer.models.text_tower import TextTower
 from trainer.models.towers import CodeTable, ItemTower, QueryTower, Texts
@@ -22,11 +30,7 @@ TREND_STEP = 5.0  # Statistics are scaled to a fifth, so a gain of 1 is log popu
 
 
 class RetrievalModel(CountedModel):
-    """Two towers that share the items' vectors, on events of one log.
-
-    Source: Yi et al. 2019, "Sampling-bias-corrected neural modeling for large corpus
-    item recommendations", for the softmax with log-Q correction.
-    """
+    """Two towers that share the items' vectors, on events of one log."""
 
     def __init__(
         self,
@@ -58,11 +62,6 @@ class RetrievalModel(CountedModel):
             config=config,
             step=step,
         )
-        self.sampling = tf.Variable(
-            _sampling_probability(log, prepared.num_items),
-            trainable=False,
-            name="sampling",
-        )
         self.grid = TrendGrid.of(log)
         if config.use_trend:
             trend = Trend(prepared, log)
@@ -77,12 +76,15 @@ class RetrievalModel(CountedModel):
             input_signature=[_VECTORS, _ROWS, _HISTORY, _TIMES, _TIMES],
             autograph=False,
         )
-        self.task = tfrs.tasks.Retrieval(
-            loss=tf.keras.losses.CategoricalCrossentropy(
-                from_logits=True, reduction=tf.keras.losses.Reduction.SUM
-            ),
-            temperature=config.temperature,
-            remove_accidental_hits=True,
+        positives = log.item_counts(prepared.num_items, positives_only=True)
+        self.loss_of = _loss(config, positives, step)
+        # Full softmax needs every item's vector; then a lookup serves histories too.
+        self.all_items = config.loss == "full_softmax"
+        self.num_items = prepared.num_items
+        self.neighbours = tf.Variable(
+            tf.zeros([prepared.num_items + 1, config.hard_negatives], tf.int32),
+            trainable=False,
+            name="neighbours",
         )
 
     @property
@@ -97,38 +99,61 @@ class RetrievalModel(CountedModel):
 
         In: a batch of `data.pipelines.sequence_batches`. Out: float32 scalar.
         """
-        rows = tf.concat(
-            [tf.reshape(inputs[n], [-1]) for n in ("history", "target")], 0
-        )
-        distinct, place = tf.unique(rows)
-        vectors = self.item_tower(distinct, training=training)
-        shape = tf.shape(inputs["history"])
-        history_place, target_place = tf.split(place, 2)
-        history = tf.gather(vectors, tf.reshape(history_place, shape))
-        history *= tf.cast(inputs["history"] > 0, vectors.dtype)[..., None]
+        wanted = inputs["target"] > 0
+        target = tf.boolean_mask(inputs["target"], wanted)
+        others = self._others(target)
+        near = tf.gather(self.neighbours, target)
+        vectors = self._vectors([inputs["history"], target, others, near], training)
+        history = vectors(inputs["history"])
+        history *= tf.cast(inputs["history"] > 0, history.dtype)[..., None]
         states = self.query_tower.encoder(history, training=training)
-        (query, gain), target, time = self._targets(inputs, states, training)
-        candidates = tf.boolean_mask(
-            tf.gather(vectors, target_place), tf.reshape(inputs["target"], [-1]) > 0
+        query, gain, time = self._targets(inputs, states, training)
+        # The trend is free of the temperature, whatever `_scaled` has done for it.
+        query = self._with_moment(_unit(query), gain, time) / self.config.temperature
+        weight = tf.boolean_mask(inputs["weight"], wanted)
+        asked = Asked(
+            query=query, target=target, weight=weight, others=others, near=near
         )
-        weight = tf.boolean_mask(inputs["weight"], inputs["target"] > 0)
-        # float32 into the task: accidental hits are masked with float32's smallest.
-        loss = self.task(
-            self._with_moment(_unit(query), gain, time),
-            self._with_trend(_unit(candidates), target),
-            sample_weight=weight,
-            candidate_sampling_probability=(
-                tf.gather(self.sampling, target) if self.config.log_q else None
-            ),
-            candidate_ids=target,
-            compute_metrics=False,
-        )
+
+        def encode(rows: tf.Tensor) -> tf.Tensor:
+            return self._with_trend(_unit(vectors(rows)), rows)
+
+        loss = self.loss_of(asked, encode)
         return loss / tf.maximum(tf.reduce_sum(weight), 1.0)
+
+    def _others(self, target: tf.Tensor) -> tf.Tensor:
+        negatives = getattr(self.loss_of, "negatives", None)
+        return tf.zeros([0], tf.int32) if negatives is None else negatives.draw(target)
+
+    def _vectors(self, groups: list[tf.Tensor], training: bool) -> Encode:
+        """Encode the items of a batch, each once. Out: looks up rows (...)."""
+        if self.all_items:
+            table = self.item_tower(tf.range(self.num_items + 1), training=training)
+            return lambda rows: tf.gather(table, rows)
+        rows = tf.concat([tf.reshape(group, [-1]) for group in groups], 0)
+        distinct = tf.unique(rows)[0]
+        table = self.item_tower(distinct, training=training)
+        place = tf.tensor_scatter_nd_update(
+            tf.zeros([self.num_items + 1], tf.int32),
+            distinct[:, None],
+            tf.range(tf.size(distinct)),
+        )
+        return lambda rows: tf.gather(table, tf.gather(place, rows))
+
+    def start_epoch(self) -> None:
+        """Find each item's hard negatives anew: the nearest in today's index."""
+        if self.config.hard_negatives:
+            vectors = unit_rows(self.item_vectors(self.num_items))
+            known = self.loss_of.negatives.known.numpy()
+            self.neighbours.assign(
+                nearest_items(vectors, known, self.config.hard_negatives)
+            )
 
     def _targets(
         self, inputs: Mapping[str, tf.Tensor], states: tf.Tensor, training: bool
-    ) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor, tf.Tensor]:
-        wanted = inputs["target"] > 0  # (b, length)
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Return the targets' queries, the trend's gains and the times, (n, ...)."""
+        wanted = inputs["target"] > 0  # (b, t)
         slot = inputs["slot"]
         state = tf.gather(states, slot, axis=1, batch_dims=1)
         newest = tf.gather(inputs["time"], tf.maximum(slot - 1, 0), batch_dims=1)
@@ -136,13 +161,13 @@ class RetrievalModel(CountedModel):
         user = self.query_tower.user(inputs["user"], training=training)
         user = tf.repeat(user[:, None], tf.shape(wanted)[1], axis=1)
         time = tf.boolean_mask(inputs["time"], wanted)
-        query = self.query_tower.combine(
+        query, gain = self.query_tower.combine(
             tf.boolean_mask(state, wanted),
             tf.boolean_mask(user, wanted),
             time,
             tf.boolean_mask(last_time, wanted),
         )
-        return query, tf.boolean_mask(inputs["target"], wanted), time
+        return query, gain, time
 
     def _with_moment(
         self, query: tf.Tensor, gain: tf.Tensor, time: tf.Tensor
@@ -236,8 +261,45 @@ def _unit(vectors: tf.Tensor) -> tf.Tensor:
     return tf.math.l2_normalize(tf.cast(vectors, tf.float32), axis=-1)
 
 
-def _sampling_probability(log: EventLog, num_items: int) -> np.ndarray:
-    counts = np.maximum(log.item_counts(num_items, positives_only=True), 1)
-    # TFRS clips probabilities at 1e-6. A factor does not change a softmax, so the
-    # most frequent item is given 1 and the clip lies a million times below it.
-    return (counts / counts.max()).astype(np.float32)
+def nearest_items(vectors: np.ndarray, rows: np.ndarray, number: int) -> np.ndarray:
+    """Return the nearest other items of some, by dot product.
+
+    In: `vectors`: float32 (items + 1, d); `rows`: (k,), the items that are looked at
+    and for. Out: int32 (items + 1, number), 0 where there are fewer.
+    """
+    found = np.zeros((len(vectors), number), np.int32)
+    width = min(number, len(rows) - 1)
+    if width < 1:
+        return found
+    table = vectors[rows]
+    for first in range(0, len(rows), CHUNK_ITEMS):
+        chunk = np.arange(first, min(first + CHUNK_ITEMS, len(rows)))
+        scores = table[chunk] @ table.T
+        scores[np.arange(len(chunk)), chunk] = -np.inf
+        best = np.argpartition(-scores, width - 1, axis=1)[:, :width]
+        found[rows[chunk], :width] = rows[best]
+    return found
+
+
+def _loss(
+    config: RetrievalConfig, counts: np.ndarray, step: Step
+) -> InBatch | FullSoftmax | SampledSoftmax | Gbce:
+    """Return the configured loss. In: `counts`: (items + 1,), of positives."""
+    known = np.flatnonzero(counts).astype(np.int32)
+    if config.loss == "full_softmax":
+        return FullSoftmax(tf.constant(known), len(counts) - 1)
+    if config.loss == "in_batch":
+        # TFRS clips probabilities at 1e-6. A factor does not change a softmax, so the
+        # most frequent item is given 1 and the clip lies a million times below it.
+        odds = np.maximum(counts, 1) / max(counts.max(), 1)
+        return InBatch(tf.constant(odds, tf.float32) if config.log_q else None)
+    negatives = Negatives(
+        tf.constant(known),
+        tf.constant(counts / max(counts.sum(), 1), tf.float32),
+        number=config.negatives,
+        mixed=config.negative_sampling == "mixed" and config.loss != "gbce",
+        step=step,
+    )
+    if config.loss == "gbce":
+        return Gbce(negatives, calibration=config.gbce_calibration)
+    return SampledSoftmax(negatives, log_q=config.log_q)

@@ -147,6 +147,7 @@ class QueryTower(tf.keras.layers.Layer):
             length=config.history_length,
             rate=config.dropout,
             step=step,
+            gated=config.block == "gated",
         )
         self.features = FeatureEmbedding(features.users, name="user_features")
         if config.use_user_id:
@@ -191,6 +192,8 @@ class QueryTower(tf.keras.layers.Layer):
         int64 (n,), Unix seconds. Out: the query, float32 (n, dim), and how much the
         trend counts for it, float32 (n, trend width).
         """
+        if user.shape[-1] == 0 and not (self.config.use_time or self.trend_width):
+            return state, tf.zeros([tf.shape(state)[0], 0])
         parts = [state, tf.cast(user, state.dtype)]
         if self.config.use_time:
             when = request_time_features(tf, time, last_time)

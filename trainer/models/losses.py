@@ -1,0 +1,221 @@
+"""What the retrieval model is trained to do: tell the item that came from others.
+
+Each loss compares a query with the item that was chosen and with others; they differ
+in which others. `InBatch` takes the batch's own, `SampledSoftmax` and `Gbce` draw some
+for the whole batch, `FullSoftmax` takes all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from trainer.models.seeded import Step
+
+Encode = Callable[[tf.Tensor], tf.Tensor]
+"""From rows, int32 (n,), to candidates' vectors, float32 (n, d)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A batch's targets.
+
+    `query`: float32 (n, d), such that the dot product with a candidate is the logit.
+    `target`: int32 (n,), rows. `weight`: float32 (n,). `others`: int32 (s,), rows that
+    were drawn; `near`: int32 (n, h), hard negatives of each target, 0 where none.
+    """
+
+    query: tf.Tensor
+    target: tf.Tensor
+    weight: tf.Tensor
+    others: tf.Tensor
+    near: tf.Tensor
+
+
+class Negatives(tf.Module):
+    """Draws items for a batch: of the fit's items at even odds, or some of the batch's.
+
+    Source of the mix: Yang et al. 2020, "Mixed negative sampling for learning
+    two-tower neural networks in recommendations".
+    """
+
+    def __init__(
+        self,
+        known: tf.Tensor,
+        share: tf.Tensor,
+        *,
+        number: int,
+        mixed: bool,
+        step: Step,
+    ) -> None:
+        """Draw `number` items a batch.
+
+        In: `known`: int32 (k,), rows that may be drawn; `share`: float32 (items + 1,),
+        of each item among targets; `mixed`: half of them from the batch's targets.
+        """
+        super().__init__(name="negatives")
+        self.known = tf.Variable(known, trainable=False, name="known")
+        self.share = tf.Variable(share, trainable=False, name="share")
+        self.from_batch = number // 2 if mixed else 0
+        self.evenly = number - self.from_batch
+        self.step = step
+
+    def draw(self, target: tf.Tensor) -> tf.Tensor:
+        """Return rows for a batch with these targets. In: int32 (n,). Out: (s,)."""
+        num_known = tf.size(self.known)
+        places = tf.random.stateless_uniform(
+            [self.evenly], self.step.draw_seed("even"), 0, num_known, tf.int32
+        )
+        rows = tf.gather(self.known, places)
+        if not self.from_batch:
+            return rows
+        places = tf.random.stateless_uniform(
+            [self.from_batch], self.step.draw_seed("own"), 0, tf.size(target), tf.int32
+        )
+        return tf.concat([rows, tf.gather(target, places)], axis=0)
+
+    def log_odds(self, rows: tf.Tensor) -> tf.Tensor:
+        """Return the log of how often each row is drawn for a batch. Out: float32."""
+        even = self.evenly / tf.cast(tf.size(self.known), tf.float32)
+        return tf.math.log(even + self.from_batch * tf.gather(self.share, rows))
+
+
+class InBatch(tf.Module):
+    """Softmax over the batch's own targets, corrected for how often each stands there.
+
+    Source: Yi et al. 2019, "Sampling-bias-corrected neural modeling for large corpus
+    item recommendations".
+    """
+
+    def __init__(self, sampling: tf.Tensor | None) -> None:
+        """Correct for the odds, or not.
+
+        In: `sampling`: float32 (items + 1,), how likely each item is a batch's target,
+        up to a factor; None leaves the correction out.
+        """
+        super().__init__(name="in_batch")
+        self.sampling = None
+        if sampling is not None:
+            self.sampling = tf.Variable(sampling, trainable=False, name="sampling")
+        self.task = tfrs.tasks.Retrieval(
+            loss=tf.keras.losses.CategoricalCrossentropy(
+                from_logits=True, reduction=tf.keras.losses.Reduction.SUM
+            ),
+            remove_accidental_hits=True,
+        )
+
+    def __call__(self, asked: Asked, encode: Encode) -> tf.Tensor:
+        """Return the sum of the targets' losses. Out: float32 scalar."""
+        sampling = self.sampling
+        # float32 into the task: accidental hits are masked with float32's smallest.
+        return self.task(
+            asked.query,
+            encode(asked.target),
+            sample_weight=asked.weight,
+            candidate_sampling_probability=(
+                None if sampling is None else tf.gather(sampling, asked.target)
+            ),
+            candidate_ids=asked.target,
+            compute_metrics=False,
+        )
+
+
+class FullSoftmax(tf.Module):
+    """Softmax over all items that have an event in the fit's data."""
+
+    def __init__(self, known: tf.Tensor, num_items: int) -> None:
+        """In: `known`: int32 (k,), rows of those items."""
+        super().__init__(name="full_softmax")
+        self.known = tf.Variable(known, trainable=False, name="known")
+        places = tf.tensor_scatter_nd_update(
+            tf.zeros([num_items + 1], tf.int32),
+            known[:, None],
+            tf.range(tf.size(known)),
+        )
+        self.places = tf.Variable(places, trainable=False, name="places")
+
+    def __call__(self, asked: Asked, encode: Encode) -> tf.Tensor:
+        """Return the sum of the targets' losses. Out: float32 scalar."""
+        logits = tf.matmul(asked.query, encode(self.known), transpose_b=True)
+        labels = tf.gather(self.places, asked.target)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        return tf.reduce_sum(losses * asked.weight)
+
+
+class SampledSoftmax(tf.Module):
+    """Softmax over the target and items drawn for the batch, corrected for the odds.
+
+    The items drawn stand for all; the target is there by itself, and is not corrected.
+    Source: Bengio & Senécal 2008, "Adaptive importance sampling to accelerate training
+    of a neural probabilistic language model", for the correction by log Q; Khrylchenko
+    et al. 2025, "Correcting the LogQ correction", for leaving the target out of it.
+    """
+
+    def __init__(self, negatives: Negatives, *, log_q: bool = True) -> None:
+        super().__init__(name="sampled_softmax")
+        self.negatives, self.log_q = negatives, log_q
+
+    def __call__(self, asked: Asked, encode: Encode) -> tf.Tensor:
+        """Return the sum of the targets' losses. Out: float32 scalar."""
+        own, others = _logits(asked, encode)
+        if self.log_q:
+            others -= self.negatives.log_odds(asked.others)
+        parts = [own[:, None], _unless_hit(others, asked.others[None], asked.target)]
+        if asked.near.shape[1]:
+            parts.append(_near_logits(asked, encode))
+        logits = tf.concat(parts, axis=1)
+        losses = tf.reduce_logsumexp(logits, axis=1) - own
+        return tf.reduce_sum(losses * asked.weight)
+
+
+class Gbce(tf.Module):
+    """Binary cross-entropy over target and drawn items, its overconfidence mended.
+
+    Source: Petrov & Macdonald 2023, "gSASRec: reducing overconfidence in sequential
+    recommendation trained with negative sampling", section 5; here the items drawn
+    are the batch's, not each target's.
+    """
+
+    def __init__(self, negatives: Negatives, *, calibration: float) -> None:
+        """In: `calibration`: t from 0, plain cross-entropy, to 1, calibrated."""
+        super().__init__(name="gbce")
+        self.negatives = negatives
+        others = max(int(tf.size(negatives.known)) - 1, 1)
+        rate = min(negatives.evenly / others, 1.0)
+        self.power = rate * (calibration * (1 - 1 / rate) + 1 / rate)
+
+    def __call__(self, asked: Asked, encode: Encode) -> tf.Tensor:
+        """Return the sum of the targets' losses. Out: float32 scalar."""
+        own, others = _logits(asked, encode)
+        others = _unless_hit(others, asked.others[None], asked.target)
+        if asked.near.shape[1]:
+            others = tf.concat([others, _near_logits(asked, encode)], axis=1)
+        losses = self.power * tf.nn.softplus(-own)
+        losses += tf.reduce_sum(tf.nn.softplus(others), axis=1)
+        return tf.reduce_sum(losses * asked.weight)
+
+
+LEAST = -1e9  # The logit of what does not compete.
+
+
+def _logits(asked: Asked, encode: Encode) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the logits of targets, (n,), and of the items drawn, (n, s)."""
+    both = encode(tf.concat([asked.target, asked.others], axis=0))
+    sizes = [tf.size(asked.target), tf.size(asked.others)]
+    target, others = tf.split(both, sizes)
+    own = tf.reduce_sum(asked.query * target, axis=1)
+    return own, tf.matmul(asked.query, others, transpose_b=True)
+
+
+def _near_logits(asked: Asked, encode: Encode) -> tf.Tensor:
+    shape = tf.shape(asked.near)
+    vectors = encode(tf.reshape(asked.near, [-1]))
+    vectors = tf.reshape(vectors, [shape[0], shape[1], asked.query.shape[1]])
+    logits = tf.einsum("nd,nhd->nh", asked.query, vectors)
+    return tf.where(asked.near > 0, logits, LEAST)
+
+
+def _unless_hit(logits: tf.Tensor, rows: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Let no item compete with itself. In: (n, s), rows (1, s), target (n,)."""
+    return tf.where(rows == target[:, None], LEAST, logits)
