@@ -8,12 +8,13 @@ import tensorflow as tf
 
 from data import files
 from data.events import EventLog, Stretch
-from data.pipelines import Batches, array_batches, sequence_batches
+from data.pipelines import Batch, Batches, array_batches, sequence_batches
 from data.prepared import Prepared
 from data.streaming import streamed_batches
 from trainer.affinity import Affinity
 from trainer.config import ExperimentConfig
 from trainer.loop import Fit, Schedule, Validate, fit
+from trainer.models.base import CountedModel
 from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.text_presets import preset_files
@@ -27,6 +28,7 @@ from trainer.validation import NextEvents, mean_ndcg
 
 CHUNK = 250
 VECTORS = "vectors.npy"
+SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,24 @@ class Fitter:
             text_learning_rate=self.config.text.learning_rate,
             validate=validate,
         )
-        return model, fit(model, batches, schedule, title=title, **stage)
+        return model, self._fit(model, batches, schedule, title, stage)
+
+    def _fit(
+        self,
+        model: CountedModel,
+        batches: Batches,
+        schedule: Schedule,
+        title: str,
+        stage: dict[str, str],
+    ) -> Fit:
+        return fit(model, batches, schedule, title=title, describe=self._whose, **stage)
+
+    def _whose(self, batch: Batch) -> str:
+        """Say which users' examples a batch holds."""
+        users = np.unique(batch["user"].numpy())
+        shown = ", ".join(repr(str(i)) for i in self.prepared.user_ids[users[:SHOWN]])
+        more = ", ..." if len(users) > SHOWN else ""
+        return f"of {len(users):,} users: {shown}{more}"
 
     def _windows(self, log: EventLog, stretch: Stretch) -> Batches:
         config, train = self.config.retrieval, self.config.train
@@ -181,7 +200,7 @@ class Fitter:
             text_learning_rate=self.config.text.learning_rate,
             validate=validate,
         )
-        return model, fit(model, batches, schedule, title=title, **stage)
+        return model, self._fit(model, batches, schedule, title, stage)
 
     def affinity(self, log: EventLog) -> Affinity:
         """Learn from a log which items are met by the same users."""

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from data import files
 from data.console import Advance, progress
-from data.pipelines import Batches
+from data.pipelines import Batch, Batches
 from trainer.errors import TrainingError
 from trainer.models.base import CountedModel
 
@@ -57,11 +57,13 @@ def fit(
     folder: str,
     logs: str,
     title: str,
+    describe: Callable[[Batch], str] | None = None,
 ) -> Fit:
     """Fit a model, or take the weights of the same fit that has ended before.
 
     In: `folder`: holds this fit's checkpoints; what is there decides where to go
-    on. `logs`: where TensorBoard's files go.
+    on. `logs`: where TensorBoard's files go. `describe`: tells whose examples a batch
+    holds, for the message about a loss that is no number.
     Out: the curve; the model has the weights of the best epoch.
     Raises: KeyboardInterrupt after a checkpoint; TrainingError when the loss is no
     number.
@@ -87,6 +89,8 @@ def fit(
             watch = _Watch(advance, stopped, batch, result)
             dataset = batches.epoch(epoch).skip(batch)
             model.fit(dataset, epochs=1, verbose=0, callbacks=[watch])
+            if not math.isfinite(watch.loss):
+                raise TrainingError(_no_number(watch, batches, epoch, describe, folder))
             if stopped.is_set() and watch.batch < batches.num_batches:
                 keeper.save(epoch, watch.batch, result)
                 raise KeyboardInterrupt(f"stopped; the checkpoint is in {folder}")
@@ -114,6 +118,29 @@ def _rate(schedule: Schedule, batches: Batches) -> Any:
 def _build(model: CountedModel, batches: Batches) -> None:
     """Create all weights now, so that a checkpoint finds them in their places."""
     model.compute_loss(batches.sample(), training=False)
+
+
+def _no_number(
+    watch: "_Watch",
+    batches: Batches,
+    epoch: int,
+    describe: Callable[[Batch], str] | None,
+    folder: str,
+) -> str:
+    """Say which step made the loss no number, on what, and what to try."""
+    step = epoch * batches.num_batches + watch.batch
+    (batch,) = batches.epoch(epoch).skip(watch.batch - 1).take(1)
+    whose = "" if describe is None else f", {describe(batch)}"
+    kept = (
+        f"The checkpoint after epoch {epoch} is kept in {folder}"
+        if epoch
+        else "There is no checkpoint before it"
+    )
+    return (
+        f"the loss is {watch.loss} in epoch {watch.epoch}, batch {watch.batch} (step "
+        f"{step:,}){whose}. {kept}. Try a smaller learning_rate, or a smaller [train] "
+        "clip_norm; if it is the same batch each time, look at its rows."
+    )
 
 
 def _add_row(result: Fit, epoch: int, loss: float, schedule: Schedule) -> None:
@@ -208,14 +235,8 @@ class _Watch(tf.keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.batch, self.loss = self.batch + 1, float(logs["loss"])
-        if not math.isfinite(self.loss):
-            raise TrainingError(
-                f"the loss is {self.loss} in epoch {self.epoch}, batch {self.batch}. "
-                "The checkpoint before it is kept. Try a smaller learning_rate, or a "
-                "smaller [train] clip_norm."
-            )
         self.advance(1, f"epoch {self.epoch} {self.note}")
-        if self.stopped.is_set():
+        if self.stopped.is_set() or not math.isfinite(self.loss):
             self.model.stop_training = True
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data.pipelines import EpochBatches, array_batches
+from data.pipelines import Batch, EpochBatches, array_batches
 from trainer.errors import TrainingError
 from trainer.loop import Fit, Schedule, fit
 from trainer.models.base import CountedModel
@@ -239,9 +239,61 @@ def test_a_loss_that_is_no_number(tmp_path: Path) -> None:
     x = np.ones((40, 3), np.float32)
     y = np.where(np.arange(40) == 7, np.nan, 1).astype(np.float32)
     broken = array_batches({"x": x, "y": y}, batch_size=8, seed=0)
-    with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1, batch \d"):
+    told = (
+        r"the loss is nan in epoch 1, batch (\d) \(step \1\).* no checkpoint before it"
+    )
+    with pytest.raises(TrainingError, match=told):
         run(broken, tmp_path)
     assert not (tmp_path / "fit" / "state.json").exists()
+
+
+class Spoilt(Toy):
+    """A model whose loss is no number from some step on."""
+
+    def compute_loss(self, inputs: Batch, training: bool = False) -> tf.Tensor:
+        loss = super().compute_loss(inputs, training)
+        late = training & (self.step.value >= 2 * BATCHES + 1)
+        return tf.where(late, np.nan, loss)
+
+
+def test_a_loss_that_turns_nan_names_the_batch_and_keeps_the_checkpoint(
+    batches: EpochBatches, undisturbed: tuple[Toy, Fit], tmp_path: Path
+) -> None:
+    places = {"folder": str(tmp_path / "fit"), "logs": str(tmp_path / "logs")}
+    told = (
+        rf"epoch 3, batch 2 \(step {2 * BATCHES + 2}\), rows of 16 x.* after epoch 2 is"
+    )
+    with pytest.raises(TrainingError, match=told):
+        fit(
+            Spoilt(),
+            batches,
+            SCHEDULE,
+            title="Training",
+            describe=lambda batch: f"rows of {len(batch['x'])} x",
+            **places,
+        )
+    assert json.loads((tmp_path / "fit" / "state.json").read_text())["epoch"] == 2
+    healthy = fit(Toy(), batches, SCHEDULE, title="Training", **places)
+    assert healthy.curve == undisturbed[1].curve
+
+
+def test_the_learning_rate_falls_along_a_cosine(
+    batches: EpochBatches, tmp_path: Path
+) -> None:
+    model = Toy()
+    places = {"folder": str(tmp_path / "fit"), "logs": str(tmp_path / "logs")}
+    rates = []
+
+    def validate() -> float:
+        rates.append(float(model.optimizer.learning_rate))
+        return 0.0
+
+    falling = replace(SCHEDULE, decays=True, validate=validate)
+    fit(model, batches, falling, title="Training", **places)
+    # The rate of an epoch's last step, counted from the first, which has it whole.
+    done = (np.arange(1, EPOCHS + 1) * BATCHES - 1) / (EPOCHS * BATCHES)
+    share = 0.01 + 0.99 * (1 + np.cos(np.pi * done)) / 2
+    np.testing.assert_allclose(rates, falling.learning_rate * share, rtol=1e-5)
 
 
 def test_tensorboard_gets_the_curve(batches: EpochBatches, tmp_path: Path) -> None:
