@@ -3,11 +3,14 @@
 CONFIG ?= trainer/configs/ml-100k.toml
 OUT ?= artifacts/$(basename $(notdir $(CONFIG)))
 SET ?=
+AGAINST ?=
 GRPC_PORT ?= 8500
 REST_PORT ?= 8501
 USER_ID ?=
 K ?= 10
 WORKERS ?= 2
+STEP ?=
+SEED ?= 42
 GPU ?= $(shell nvidia-smi >/dev/null 2>&1 && echo 1 || echo 0)
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -25,7 +28,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= $(if $(filter 1,$(GPU)),2,3)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data train evaluate export serve query test test-real lint format \
-	type bench bench-data lock clean
+	type bench bench-data bench-quality lock clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,8 +53,9 @@ data: $(READY) ## fetch and prepare the data of CONFIG
 train: $(READY) ## everything: data, retrieval, ranking, report, refit, export
 	@$(PY) -m trainer train $(CONFIG) --out $(OUT) $(OVERRIDES)
 
-evaluate: $(READY) ## fit on the training part and write OUT/report.html
-	@$(PY) -m trainer evaluate $(CONFIG) --out $(OUT) $(OVERRIDES)
+evaluate: $(READY) ## fit, write OUT/report.html; AGAINST="B C" compares with them
+	@$(PY) -m trainer evaluate $(CONFIG) --out $(OUT) $(OVERRIDES) \
+		$(foreach folder,$(AGAINST),--against $(folder))
 
 export: $(READY) ## publish a new version of the servables
 	@$(PY) -m trainer export $(CONFIG) --out $(OUT) $(OVERRIDES)
@@ -92,6 +96,12 @@ bench: $(READY) ## all benchmarks
 
 bench-data: $(READY) ## prepare and read 25 million generated rows (DOUBLE=1: and 50)
 	@$(PY) -m benchmarks.prepare_scale $(if $(filter 1,$(DOUBLE)),--double)
+
+bench-quality: $(READY) ## train and measure STEP= of docs/quality.md (SEED=, SET=)
+	@test -n "$(STEP)" || { echo "usage: make bench-quality STEP=leave-one-out" \
+		"[SEED=42] [SET='table.key=value ...']; docs/quality.md lists the steps"; \
+		exit 2; }
+	@$(PY) -m benchmarks.quality $(STEP) --seed $(SEED) $(OVERRIDES)
 
 lock: ## resolve both locks anew (needs uv)
 	@for lock in requirements.lock: requirements-gpu.lock:--extra=gpu; do \

@@ -129,15 +129,20 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file in one move: a reader sees the old text or the new one."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file in one move: a reader sees the old content or the new one."""
     if is_remote(path):  # An object store shows an object only when it is complete.
-        with open_file(path, "w") as file:
-            file.write(text)
+        with open_file(path, "wb") as file:
+            file.write(content)
         return
     make_folder(os.path.dirname(os.path.abspath(path)))
     beside = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
     try:
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(beside, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,8 +20,11 @@ STATUSES: dict[type[Exception], int] = {
 }
 
 
-def experiment_command(run: Callable[[Experiment], None]) -> Callable[..., None]:
-    """Give a command the options that say which experiment, and run it alone."""
+def experiment_command(run: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which experiment, and run it alone.
+
+    In: `run`: takes the experiment, and by name the command's options of its own.
+    """
 
     @click.argument("toml", type=click.Path(path_type=Path))
     @click.option("--out", help="Where to, instead of artifacts/<TOML's stem>.")
@@ -32,12 +36,14 @@ def experiment_command(run: Callable[[Experiment], None]) -> Callable[..., None]
         help="Override a field of the TOML; may be repeated.",
     )
     @tell_errors(STATUSES)
-    def command(toml: Path, out: str | None, overrides: tuple[str, ...]) -> None:
+    def command(
+        toml: Path, out: str | None, overrides: tuple[str, ...], **options: Any
+    ) -> None:
         config = read_experiment(toml, overrides)
         folder = out or str(Path("artifacts") / toml.stem)
         quieten()
         with locked(folder):
-            run(Experiment(config=config, path=toml, out=folder))
+            run(Experiment(config=config, path=toml, out=folder), **options)
 
     command.__doc__ = run.__doc__
     command.__name__ = run.__name__
@@ -67,12 +73,26 @@ def train(experiment: Experiment) -> None:
 
 
 @main.command()
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="FOLDER",
+    help="Compare with what was evaluated there; may be repeated.",
+)
 @experiment_command
-def evaluate(experiment: Experiment) -> None:
-    """Fit on the training part and write report.json and report.html."""
+def evaluate(experiment: Experiment, against: tuple[str, ...]) -> None:
+    """Fit on the training part and write report.json and report.html.
+
+    With --against, also comparison.json and comparison.html: all runs and baselines
+    in one table, each two compared query by query.
+    """
+    from trainer.experiment import compare
     from trainer.experiment import evaluate as run
 
-    run(experiment)
+    if against:
+        compare(experiment, against)
+    else:
+        run(experiment)
 
 
 @main.command()

@@ -5,7 +5,7 @@ The same draws serve every column, so a difference of two models is paired.
 """
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -62,28 +62,42 @@ def bootstrap(
     """
     table = np.stack([np.asarray(v, np.float64) for v in values.values()], axis=1)
     means = table.mean(axis=0)
-    cluster = np.unique(users, return_inverse=True)[1]
-    num_clusters = int(cluster.max()) + 1
-    if num_clusters < 2:
-        return {
-            key: Interval(float(means[i]), math.nan, math.nan)
-            for i, key in enumerate(values)
-        }
-    # A resampled mean is a ratio of sums over the drawn clusters, since clusters
-    # differ in size; with one query a user the lower sum is constant.
-    order = np.argsort(cluster, kind="stable")
-    sizes = np.bincount(cluster)
-    sums = np.add.reduceat(table[order], np.r_[0, np.cumsum(sizes)[:-1]])
-    drawn = [
-        weights @ sums / (weights @ sizes)[:, None]
-        for weights in _weights(num_clusters, resamples, seed)
-    ]
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail], axis=0)
+    if len(np.unique(users)) < 2:
+        low = high = np.full(len(means), math.nan)
+    else:
+        # A resampled mean is a ratio of sums over the drawn users, since users differ
+        # in their number of queries.
+        counted = np.column_stack([table, np.ones(len(table))])
+        sums = resampled_sums(counted, users, seed=seed, resamples=resamples)
+        low, high = percentiles([drawn[:, :-1] / drawn[:, -1:] for drawn in sums])
     return {
         key: Interval(float(means[i]), float(low[i]), float(high[i]))
         for i, key in enumerate(values)
     }
+
+
+def resampled_sums(
+    table: np.ndarray, users: np.ndarray, *, seed: int, resamples: int = RESAMPLES
+) -> Iterator[np.ndarray]:
+    """Yield the sums of columns over users drawn with replacement.
+
+    In: `table`: float64 (n, c); `users`: (n,), whose row it is; equal ones are drawn
+    together. Out: float64 (b, c), a bounded number of resamples at a time, which
+    depend on the seed and the number of users alone.
+    """
+    cluster = np.unique(users, return_inverse=True)[1]
+    order = np.argsort(cluster, kind="stable")
+    starts = np.r_[0, np.cumsum(np.bincount(cluster))[:-1]]
+    sums = np.add.reduceat(table[order], starts)
+    for weights in _weights(len(sums), resamples, seed):
+        yield weights @ sums
+
+
+def percentiles(drawn: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bounds between which resampled values lie. In: (b, c) each."""
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail], axis=0)
+    return low, high
 
 
 def _weights(num_clusters: int, resamples: int, seed: int) -> Iterator[np.ndarray]:

@@ -2,12 +2,14 @@
 
 Every scorer answers the same queries over the whole catalogue, what the user had
 met and what cannot be served removed, ties against it. Means over the queries come
-with 95 % intervals, and each of our models is compared with each baseline by the
-paired difference.
+with 95 % intervals, and each of our models is compared with each baseline, and the
+later stage with the earlier, by the paired difference. Relevant items without a
+training event are told apart from those with one.
 """
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -18,8 +20,18 @@ from data.queries import PART_NAMES, Queries
 from trainer import metrics, ranks
 from trainer.bootstrap import RESAMPLES, bootstrap
 from trainer.config import BASELINES
-from trainer.evaluation import Comparison, Evaluation, Measured, long_k, short_k
-from trainer.metrics import KS, EvaluationData, Scorer
+from trainer.evaluation import (
+    Asked,
+    Comparison,
+    Evaluation,
+    Measured,
+    main_metrics,
+    other_targets,
+    short_k,
+)
+from trainer.heads import HeadAnswers, head_intervals
+from trainer.metrics import KS, EvaluationData, Scorer, accuracy
+from trainer.ranks import Ranks
 
 BATCH_QUERIES = 256
 BATCH_SCORES = 1 << 25  # 128 MB of float32, whatever the size of the catalogue.
@@ -35,6 +47,7 @@ def evaluate(
     compared: Sequence[str] = (),
     item_vectors: np.ndarray | None = None,
     skipped: Mapping[str, str] | None = None,
+    heads: Mapping[str, HeadAnswers] | None = None,
     split: str = "",
     seed: int = 0,
     resamples: int = RESAMPLES,
@@ -44,21 +57,15 @@ def evaluate(
     In: `scorers`: by name, fitted on the training part. `baselines`: which names are
     baselines. `compared`: metrics of the paired differences; NDCG at the short k and
     recall at the long one if empty. `item_vectors`: (items + 1, d), for diversity.
-    `skipped`: baselines that were not fitted, and why. `split`: how the events were
-    parted, a sentence.
+    `skipped`: baselines that were not fitted, and why. `heads`: what the ranking
+    model's heads said. `split`: how the events were parted, a sentence.
     Raises: DataError when the part has no query.
     """
-    queries = prepared.queries(part)
-    if len(queries) == 0:
-        raise DataError(
-            f"{PART_NAMES[part]}: no user with an earlier event and a new positive "
-            f"({queries.num_cold_users} users without an earlier one), expected at "
-            "least one. Take larger shares in [data.split], or leave_one_out."
-        )
+    queries, apart = check_queries(prepared, part), _apart(prepared, part)
     measured = {}
     for name, scorer in scorers.items():
-        with progress(f"evaluate {name}", len(queries)) as advance:
-            measured[name] = measure(
+        with progress(f"evaluate {name}", len(queries) + len(apart)) as advance:
+            found = measure(
                 prepared,
                 queries,
                 scorer,
@@ -67,10 +74,14 @@ def evaluate(
                 item_vectors=item_vectors,
                 advance=advance,
             )
-    found = Evaluation(
+            ranked = rank_only(prepared, apart, scorer, name, advance)
+            measured[name] = dataclasses.replace(found, apart=ranked)
+    evaluation = Evaluation(
         part=PART_NAMES[part],
         split=split,
-        users=queries.users,
+        headline=prepared.headline_targets,
+        asked=Asked.of(queries),
+        apart=Asked.of(apart),
         ks=tuple(ks),
         models=measured,
         baselines=tuple(name for name in scorers if name in baselines),
@@ -80,10 +91,30 @@ def evaluate(
         popularity=prepared.events.through(TRAIN).item_counts(prepared.num_items),
         chosen=_count(queries.relevant, prepared.num_items),
         servable=prepared.servable,
+        heads=dict(heads or {}),
         seed=seed,
         resamples=resamples,
     )
-    return _with_intervals(found, compared)
+    return _with_intervals(evaluation, compared)
+
+
+def check_queries(prepared: EvaluationData, part: int) -> Queries:
+    """Return a part's queries. Raises: DataError when there is none."""
+    queries = prepared.queries(part)
+    if len(queries) == 0:
+        raise DataError(
+            f"{PART_NAMES[part]}: no user with an earlier event and a new positive "
+            f"({queries.num_cold_users} users without an earlier one, "
+            f"{queries.num_cold_items} new positives without a training event), "
+            "expected at least one. Take larger shares in [data.split], or "
+            "leave_one_out."
+        )
+    return queries
+
+
+def _apart(prepared: EvaluationData, part: int) -> Queries:
+    """Return the queries for the relevant items that the split is not about."""
+    return prepared.queries(part, other_targets(prepared.headline_targets))
 
 
 def pooled(found: Sequence[Evaluation], compared: Sequence[str] = ()) -> Evaluation:
@@ -95,34 +126,42 @@ def pooled(found: Sequence[Evaluation], compared: Sequence[str] = ()) -> Evaluat
         return found[0]
     last = found[-1]
     names = [n for n in last.models if all(n in one.models for one in found)]
-    models = {
-        name: Measured(
-            per_query={
-                metric: np.concatenate(
-                    [f.models[name].per_query[metric] for f in found]
-                )
-                for metric in last.models[name].per_query
-            },
-            exposure=sum(f.models[name].exposure for f in found),  # type: ignore[arg-type]
-            totals={
-                metric: float(np.mean([f.models[name].totals[metric] for f in found]))
-                for metric in last.models[name].totals
-            },
-        )
-        for name in names
-    }
-    users = np.concatenate([one.users for one in found])
+    models = {name: _pooled([one.models[name] for one in found]) for name in names}
+    asked = Asked.joined([one.asked for one in found])
     counts = {n: sum(one.counts[n] for one in found) for n in last.counts}
     counts |= {n: last.counts[n] for n in ("items", "servable")}
-    counts["users"] = len(np.unique(users))
+    counts["users"] = len(np.unique(asked.users))
     whole = dataclasses.replace(
         last,
         models=models,
-        users=users,
+        asked=asked,
+        apart=Asked.joined([one.apart for one in found]),
         counts=counts,
         chosen=sum(one.chosen for one in found),  # type: ignore[arg-type]
+        heads={
+            head: HeadAnswers.joined([one.heads[head] for one in found])
+            for head in last.heads
+            if all(head in one.heads for one in found)
+        },
     )
     return _with_intervals(whole, compared)
+
+
+def _pooled(folds: Sequence[Measured]) -> Measured:
+    last = folds[-1]
+    return Measured(
+        per_query={
+            metric: np.concatenate([one.per_query[metric] for one in folds])
+            for metric in last.per_query
+        },
+        ranks=Ranks.joined([one.ranks for one in folds]),
+        apart=Ranks.joined([one.apart for one in folds]),
+        exposure=sum(one.exposure for one in folds),  # type: ignore[arg-type]
+        totals={
+            metric: float(np.mean([one.totals[metric] for one in folds]))
+            for metric in last.totals
+        },
+    )
 
 
 def _counts(prepared: EvaluationData, queries: Queries) -> dict[str, int]:
@@ -142,26 +181,31 @@ def _count(items: Sequence[np.ndarray], num_items: int) -> np.ndarray:
 
 
 def _with_intervals(found: Evaluation, compared: Sequence[str]) -> Evaluation:
-    ks = found.ks
-    compared = compared or (f"ndcg@{short_k(ks)}", f"recall@{long_k(ks)}")
+    compared = compared or main_metrics(found.ks)
+    draws = {"seed": found.seed, "resamples": found.resamples}
     columns = {
         (name, metric): values
         for name, measured in found.models.items()
         for metric, values in measured.per_query.items()
     }
     pairs = {
-        (metric, model, baseline): columns[model, metric] - columns[baseline, metric]
+        (metric, model, other): columns[model, metric] - columns[other, metric]
         for metric in compared
-        for model in found.ours
-        for baseline in found.baselines
+        for model, other in _pairs(found)
     }
     # One call, so that means and differences rest on the same draws.
-    bounds = bootstrap(
-        {**columns, **pairs}, found.users, seed=found.seed, resamples=found.resamples
-    )
+    bounds = bootstrap({**columns, **pairs}, found.asked.users, **draws)
+    apart = {
+        (name, metric): values
+        for name, measured in found.models.items()
+        for metric, values in accuracy(measured.apart, found.ks).items()
+    }
+    others = bootstrap(apart, found.apart.users, **draws) if len(found.apart) else {}
     models = {
         name: dataclasses.replace(
-            measured, intervals={m: bounds[name, m] for m in measured.per_query}
+            measured,
+            intervals={m: bounds[name, m] for m in measured.per_query},
+            apart_intervals={m: others[n, m] for n, m in others if n == name},
         )
         for name, measured in found.models.items()
     }
@@ -169,7 +213,18 @@ def _with_intervals(found: Evaluation, compared: Sequence[str]) -> Evaluation:
         Comparison(metric=m, model=o, baseline=b, difference=bounds[m, o, b])
         for m, o, b in pairs
     )
-    return dataclasses.replace(found, models=models, comparisons=comparisons)
+    return dataclasses.replace(
+        found,
+        models=models,
+        comparisons=comparisons,
+        head_intervals=head_intervals(found.heads, **draws),
+    )
+
+
+def _pairs(found: Evaluation) -> list[tuple[str, str]]:
+    """Return who is compared: ours with each baseline, then our later with earlier."""
+    pairs = [(model, other) for model in found.ours for other in found.baselines]
+    return pairs + [(b, a) for a, b in combinations(found.ours, 2)]
 
 
 def masked_scores(
@@ -204,9 +259,10 @@ def measure(
     information = _information(prepared)
     exposure = {k: np.zeros(num_columns, np.int64) for k in ks}
     batches: list[dict[str, np.ndarray]] = []
+    ranked: list[Ranks] = []
     for rows, scores in masked_scores(prepared, queries, scorer, name):
-        relevant = [queries.relevant[r] for r in rows]
-        batch = metrics.accuracy(ranks.ranks_of_relevant(scores, relevant), ks)
+        ranked.append(_ranks(queries, rows, scores))
+        batch = accuracy(ranked[-1], ks)
         best = ranks.top_k(scores, max(ks))
         for k in ks:
             batch[f"novelty@{k}"] = metrics.novelty(best[:, :k], information)
@@ -218,9 +274,30 @@ def measure(
             advance(len(rows))
     return Measured(
         per_query={m: np.concatenate([b[m] for b in batches]) for m in batches[0]},
+        ranks=Ranks.joined(ranked),
         exposure=np.where(prepared.servable, exposure[short_k(ks)], 0),
         totals=_totals(exposure, prepared.servable),
     )
+
+
+def rank_only(
+    prepared: EvaluationData,
+    queries: Queries,
+    scorer: Scorer,
+    name: str,
+    advance: Callable[[float], None] | None = None,
+) -> Ranks:
+    """Let one scorer answer queries; only where the relevant items stand is kept."""
+    found = []
+    for rows, scores in masked_scores(prepared, queries, scorer, name):
+        found.append(_ranks(queries, rows, scores))
+        if advance is not None:
+            advance(len(rows))
+    return Ranks.joined(found)
+
+
+def _ranks(queries: Queries, rows: np.ndarray, scores: np.ndarray) -> Ranks:
+    return ranks.ranks_of_relevant(scores, [queries.relevant[row] for row in rows])
 
 
 def _information(prepared: EvaluationData) -> np.ndarray:

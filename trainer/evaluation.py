@@ -1,16 +1,20 @@
 """What an evaluation found, in numbers, in sentences and as JSON."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from data.queries import Queries, Targets
 from trainer.bootstrap import LEVEL, Interval
-from trainer.metrics import share_by_popularity
+from trainer.heads import HeadAnswers
+from trainer.metrics import ACCURACY, share_by_popularity
+from trainer.ranks import Ranks
 
-FORMAT = 1
+FORMAT = 2
+TARGETS: tuple[Targets, ...] = ("warm", "cold")
 CHOSEN = "what users chose"
 TITLES = {
     "hit_rate": "hit rate",
@@ -18,6 +22,8 @@ TITLES = {
     "mrr": "MRR",
     "map": "MAP",
     "auc": "AUC",
+    "log_loss": "log loss",
+    "calibration_error": "calibration error",
     "rmse": "RMSE",
     "gini": "Gini of exposure",
 }
@@ -39,20 +45,84 @@ def long_k(ks: Sequence[int]) -> int:
     return 100 if 100 in ks else max(ks)
 
 
+def middle_k(ks: Sequence[int]) -> int:
+    """Return the k that cold items are judged at."""
+    return 50 if 50 in ks else long_k(ks)
+
+
+def main_metrics(ks: Sequence[int]) -> tuple[str, str]:
+    """Return the metrics on which models are compared."""
+    return f"ndcg@{short_k(ks)}", f"recall@{long_k(ks)}"
+
+
+def other_targets(targets: Targets) -> Targets:
+    """Return the relevant items that are reported apart from these."""
+    return "cold" if targets == "warm" else "warm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Who asks: `users` int32 (q,), rows, in the fold `folds` int32 (q,), from 0.
+
+    `num_relevant`: int64 (q,), how many items there are to find.
+    """
+
+    users: np.ndarray
+    folds: np.ndarray
+    num_relevant: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @classmethod
+    def of(cls, queries: Queries) -> "Asked":
+        """Read the queries of one fold."""
+        return cls(
+            users=queries.users,
+            folds=np.zeros(len(queries), np.int32),
+            num_relevant=np.array([len(r) for r in queries.relevant], np.int64),
+        )
+
+    @classmethod
+    def joined(cls, folds: Sequence["Asked"]) -> "Asked":
+        """Put folds one behind the other."""
+        places = [np.full(len(one), i, np.int32) for i, one in enumerate(folds)]
+        return cls(
+            users=np.concatenate([one.users for one in folds]),
+            folds=np.concatenate(places),
+            num_relevant=np.concatenate([one.num_relevant for one in folds]),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Return how many queries, users and relevant items there are."""
+        return {
+            "queries": len(self),
+            "users": len(np.unique(self.users)),
+            "relevant": int(self.num_relevant.sum()),
+        }
+
+
+NO_RANKS = Ranks.joined([])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """What one scorer answered.
 
-    `per_query`: metric such as "ndcg@10" to float64 (q,). `exposure`: int64
-    (items + 1,), in how many lists of the short k each item stands. `totals`:
-    metrics of all lists together, such as "coverage@10". `intervals`: the means of
-    `per_query` with their bounds.
+    `per_query`: metric such as "ndcg@10" to float64 (q,). `ranks`: where the relevant
+    items stand. `exposure`: int64 (items + 1,), in how many lists of the short k each
+    item stands. `totals`: metrics of all lists together, such as "coverage@10".
+    `intervals`: the means of `per_query` with their bounds. `apart`,
+    `apart_intervals`: the same for the relevant items that are reported apart.
     """
 
     per_query: dict[str, np.ndarray]
+    ranks: Ranks
     exposure: np.ndarray
     totals: dict[str, float]
     intervals: dict[str, Interval] = field(default_factory=dict)
+    apart: Ranks = NO_RANKS
+    apart_intervals: dict[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +168,17 @@ class Evaluation:
     of them those are. `skipped`: baselines left out, and why. `counts`: of queries,
     users, relevant, cold_users, cold_items, items, servable. `popularity`, `chosen`:
     int64 (items + 1,), training events and relevant items. `servable`: bool likewise.
-    `users`: int32 (q,), who asks each query. `split`: how the events were parted, a
-    sentence.
+    `headline`: whether the relevant items of all metrics but the `apart` ones have
+    training events ("warm") or none ("cold"). `asked`, `apart`: the queries for them
+    and for the others. `heads`: what the ranking model's heads said, by head, and
+    `head_intervals` how true it is. `split`: how the events were parted, a sentence.
     """
 
     part: str
     split: str
-    users: np.ndarray
+    headline: Targets
+    asked: Asked
+    apart: Asked
     ks: tuple[int, ...]
     models: dict[str, Measured]
     baselines: tuple[str, ...]
@@ -116,6 +190,8 @@ class Evaluation:
     servable: np.ndarray
     seed: int
     resamples: int
+    heads: dict[str, HeadAnswers] = field(default_factory=dict)
+    head_intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
     @property
     def ours(self) -> tuple[str, ...]:
@@ -125,7 +201,20 @@ class Evaluation:
     @property
     def main_metric(self) -> str:
         """Return the metric that headlines quote."""
-        return f"ndcg@{short_k(self.ks)}"
+        return main_metrics(self.ks)[0]
+
+    def by_items(self, targets: Targets) -> dict[str, dict[str, Interval]]:
+        """Return the accuracy of each model on warm or on cold items alone."""
+        if targets != self.headline:
+            return {name: m.apart_intervals for name, m in self.models.items()}
+        return {
+            name: {k: i for k, i in m.intervals.items() if k.split("@")[0] in ACCURACY}
+            for name, m in self.models.items()
+        }
+
+    def asked_for(self, targets: Targets) -> Asked:
+        """Return the queries for warm or for cold items."""
+        return self.asked if targets == self.headline else self.apart
 
     def best(self, names: Sequence[str]) -> str | None:
         """Return the one with the highest main metric; None of no names."""
@@ -155,18 +244,51 @@ class Evaluation:
             "seed": self.seed,
             "protocol": protocol(self),
             "counts": self.counts,
+            "headline_items": self.headline,
+            "items": {name: self.asked_for(name).counts() for name in TARGETS},
             "models": {
                 name: {
                     "is_baseline": name in self.baselines,
-                    "metrics": {k: i.to_json() for k, i in m.intervals.items()},
+                    "metrics": intervals_json(m.intervals),
+                    **{
+                        f"{targets}_items": intervals_json(self.by_items(targets)[name])
+                        for targets in TARGETS
+                    },
                     "totals": m.totals,
                 }
                 for name, m in self.models.items()
+            },
+            "heads": {
+                head: {
+                    "metrics": intervals_json(found),
+                    "answers": len(self.heads[head]),
+                    "users": len(np.unique(self.heads[head].users)),
+                    "of": self.heads[head].of_what,
+                }
+                for head, found in self.head_intervals.items()
             },
             "comparisons": [c.to_json() for c in self.comparisons],
             "skipped": self.skipped,
             "popularity_shares": self.popularity_shares(),
         }
+
+
+def intervals_json(found: Mapping[str, Interval]) -> dict[str, Any]:
+    """Return what JSON can hold."""
+    return {name: interval.to_json() for name, interval in found.items()}
+
+
+def _apart_sentence(found: Evaluation) -> str:
+    other = other_targets(found.headline)
+    words = {"warm": "with training events", "cold": "without a training event"}
+    number = found.apart.counts()
+    about = f"The headline is about relevant items {words[found.headline]}"
+    if not number["queries"]:
+        return f"{about}; there are no others to report apart."
+    return (
+        f"{about}; {number['relevant']:,} {words[other]}, of {number['queries']:,} "
+        "queries, are reported apart, ranked among all servable items too."
+    )
 
 
 def protocol(found: Evaluation) -> list[str]:
@@ -185,9 +307,9 @@ def protocol(found: Evaluation) -> list[str]:
         "and nothing is refitted for the test; what was chosen was chosen on "
         "validation. Histories and counts of events go up to the request, for the "
         "models' features and for popularity alike.",
+        _apart_sentence(found),
         f"Left out: {c['cold_users']:,} users with relevant items but no earlier "
-        f"event, and {c['cold_items']:,} relevant items without a training event or "
-        "that cannot be served.",
+        "event, and what cannot be served.",
         f"Intervals hold {LEVEL:.0%}: percentiles of {found.resamples:,} resamples of "
         f"the users (seed {found.seed}); differences are paired, user by user. Each "
         "interval stands alone, without correction for several comparisons.",
@@ -197,4 +319,5 @@ def protocol(found: Evaluation) -> list[str]:
         "Coverage is the share of servable items in any list, novelty the mean "
         "log2(users / users of the item), diversity the mean 1 - cosine of a list's "
         "pairs, Gini the inequality of items' exposure.",
+        *(f"The head '{n}': {h.of_what}." for n, h in found.heads.items() if len(h)),
     ]

@@ -6,7 +6,7 @@ events, with the epochs that validation chose, which is exported.
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -80,7 +80,8 @@ class Experiment:
     def is_evaluated(self) -> bool:
         """Tell whether the report in `out` is that of this evaluation run."""
         place = files.join(self.out, "report.json")
-        if self.evaluation.metrics is None or not files.exists(place):
+        metrics = self.evaluation.metrics
+        if metrics is None or "per_query" not in metrics or not files.exists(place):
             return False
         return bool(files.read_json(place)["about"].get("run") == self.evaluation.id)
 
@@ -148,6 +149,23 @@ def evaluate(experiment: Experiment) -> None:
     from trainer.stages import measure_and_report
 
     measure_and_report(experiment)
+
+
+def compare(experiment: Experiment, against: Sequence[str]) -> None:
+    """Evaluate, then compare with what stands in other experiments' folders.
+
+    In: `against`: folders like `out`, or single runs in them. Raises: DataError when
+    one holds no evaluation, or one of other data or another split; before any work.
+    """
+    from trainer.comparison import compare_runs, read_run
+
+    others = [read_run(folder) for folder in against]
+    prepared = experiment.prepared
+    for other in others:
+        other.check(prepared.fingerprint, experiment.out)
+    evaluate(experiment)
+    own = read_run(experiment.out)
+    compare_runs(experiment.out, [own, *others], seed=experiment.config.train.seed)
 
 
 def export(experiment: Experiment) -> int:

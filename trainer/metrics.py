@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from data.events import EventLog
-from data.queries import Queries
+from data.queries import Queries, Targets
 from trainer.ranks import Ranks
 
 KS = (5, 10, 20, 50, 100)
@@ -49,8 +49,13 @@ class EvaluationData(Protocol):
         """Tell which items may be recommended. Out: bool (items + 1,)."""
         ...
 
-    def queries(self, part: int) -> Queries:
-        """Ask about VALIDATION or TEST."""
+    @property
+    def headline_targets(self) -> Targets:
+        """Return which relevant items the split is about."""
+        ...
+
+    def queries(self, part: int, targets: Targets | None = None) -> Queries:
+        """Ask about VALIDATION or TEST; None asks for what the split is about."""
         ...
 
 
@@ -174,11 +179,25 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(above / pairs)
 
 
-def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the mean negative log likelihood, nats, clipped at LOWEST_PROBABILITY."""
+def log_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return each negative log likelihood, nats, clipped at LOWEST_PROBABILITY.
+
+    In: (n,) each, `labels` 0 or 1. Out: float64 (n,).
+    """
     p = probabilities.astype(np.float64)
     p = np.clip(p, LOWEST_PROBABILITY, 1 - LOWEST_PROBABILITY)
-    return float(-np.where(labels, np.log(p), np.log1p(-p)).mean())
+    return -np.where(labels, np.log(p), np.log1p(-p))
+
+
+def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean negative log likelihood, nats, clipped at LOWEST_PROBABILITY."""
+    return float(log_losses(labels, probabilities).mean())
+
+
+def calibration_bins(probabilities: np.ndarray) -> np.ndarray:
+    """Return which of CALIBRATION_BINS of equal width each lies in. Out: int (n,)."""
+    bins = (probabilities * CALIBRATION_BINS).astype(int)
+    return bins.clip(0, CALIBRATION_BINS - 1)
 
 
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -187,8 +206,9 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
     The mean of |share of positives - mean probability|, weighted by the bins' sizes.
     Source: Guo et al. 2017, "On calibration of modern neural networks", section 2.
     """
-    bins = (probabilities * CALIBRATION_BINS).astype(int).clip(0, CALIBRATION_BINS - 1)
-    gap = np.bincount(bins, labels.astype(np.float64) - probabilities)
+    gap = np.bincount(
+        calibration_bins(probabilities), labels.astype(np.float64) - probabilities
+    )
     return float(np.abs(gap).sum() / len(labels))
 
 

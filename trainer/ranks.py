@@ -26,6 +26,31 @@ class Ranks:
     place: np.ndarray
     num_relevant: np.ndarray
 
+    @classmethod
+    def joined(cls, parts: Sequence["Ranks"]) -> "Ranks":
+        """Put the ranks of further queries behind those of the first ones."""
+        sizes = np.array([len(part.num_relevant) for part in parts], np.int64)
+        firsts = np.cumsum(sizes) - sizes
+        moved = [p.query + first for p, first in zip(parts, firsts, strict=True)]
+        none = [np.zeros(0, np.int64)]
+        return cls(
+            query=np.concatenate([*none, *moved]),
+            rank=np.concatenate([*none, *(p.rank for p in parts)]),
+            place=np.concatenate([*none, *(p.place for p in parts)]),
+            num_relevant=np.concatenate([*none, *(p.num_relevant for p in parts)]),
+        )
+
+    @classmethod
+    def of(cls, rank: np.ndarray, num_relevant: np.ndarray) -> "Ranks":
+        """Read ranks that stand together by query, best first.
+
+        In: `rank`: int (r,); `num_relevant`: int (q,), which add up to r.
+        """
+        query = np.repeat(np.arange(len(num_relevant)), num_relevant)
+        starts = np.cumsum(num_relevant) - num_relevant
+        place = np.arange(len(rank)) - starts[query] + 1
+        return cls(query=query, rank=rank, place=place, num_relevant=num_relevant)
+
 
 def mask(
     scores: np.ndarray, servable: np.ndarray, seen: Sequence[np.ndarray]

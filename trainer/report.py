@@ -16,11 +16,20 @@ from trainer.evaluation import (
     Comparison,
     Evaluation,
     long_k,
+    middle_k,
+    other_targets,
     protocol,
     short_k,
     title,
 )
-from trainer.tables import accuracy_table, beyond_table, bracketed
+from trainer.tables import (
+    MetricTable,
+    accuracy_table,
+    beyond_table,
+    bracketed,
+    head_table,
+    print_rows,
+)
 
 LEAD_MODEL, LEAD_BASELINE = "retrieval", "popularity"
 HISTORY_SHOWN, NEXT_SHOWN = 5, 10
@@ -74,20 +83,61 @@ def print_table(evaluation: Evaluation) -> None:
         f"{evaluation.part}: {c['queries']:,} queries, {c['servable']:,} items, "
         "mean [95 % interval]"
     )
-    table = Table(title=heading, title_justify="left")
-    table.add_column("model", no_wrap=True)
-    for name in [*shown, f"coverage@{k}"]:
-        table.add_column(title(name), justify="right")
+    table = metric_columns(heading, [*shown, "coverage"])
     for name, model in evaluation.models.items():
         cells = [escape(bracketed(model.intervals[metric])) for metric in shown]
         coverage = f"{model.totals[f'coverage@{k}']:.1%}"
         mark = "" if name in evaluation.baselines else "bold"
         table.add_row(name, *cells, coverage, style=mark)
     OUTPUT.print(table, soft_wrap=False)
-    for found in _ordered(evaluation):
-        say(found.sentence)
+    _print_apart(evaluation)
+    for head, found in evaluation.head_intervals.items():
+        values = (f"{title(name)} {bracketed(one)}" for name, one in found.items())
+        say(f"{head}: {', '.join(values)}")
+    for comparison in _told(evaluation):
+        say(comparison.sentence)
     for name, reason in evaluation.skipped.items():
         say(f"{name} was left out: {reason}")
+
+
+def metric_columns(heading: str, names: Sequence[str]) -> Table:
+    """Return an empty table for a terminal: models, then metrics."""
+    table = Table(title=heading, title_justify="left")
+    table.add_column("model", no_wrap=True)
+    for name in names:
+        table.add_column(title(name), justify="right")
+    return table
+
+
+def _print_apart(found: Evaluation) -> None:
+    """Print how well the relevant items are found that the headline is not about."""
+    if not len(found.apart):
+        return
+    k, middle = short_k(found.ks), middle_k(found.ks)
+    shown = [f"ndcg@{k}", f"hit_rate@{k}", f"recall@{middle}"]
+    targets, number = other_targets(found.headline), found.apart.counts()
+    heading = (
+        f"{targets} items alone: {number['relevant']:,} to find in "
+        f"{number['queries']:,} queries"
+    )
+    table = metric_columns(heading, shown)
+    print_rows(found.by_items(targets), shown, table)
+    OUTPUT.print(table, soft_wrap=False)
+
+
+def _told(found: Evaluation) -> list[Comparison]:
+    """Return what a terminal has room for: the headline, ours, and every defeat."""
+    return [
+        one
+        for one in _ordered(found)
+        if one.difference.sign < 0
+        or one.baseline in found.ours
+        or (one.metric == found.main_metric and one.baseline in _strongest(found))
+    ]
+
+
+def _strongest(found: Evaluation) -> tuple[str | None, str]:
+    return found.best(found.baselines), LEAD_BASELINE
 
 
 def _ordered(found: Evaluation) -> list[Comparison]:
@@ -113,6 +163,7 @@ def _page(
     k, wide = short_k(found.ks), long_k(found.ks)
     comparisons = _ordered(found)
     best = found.best(tuple(found.models))
+    models = {name: m.intervals for name, m in found.models.items()}
     return environment.get_template(TEMPLATE).render(
         found=found,
         k=k,
@@ -121,8 +172,11 @@ def _page(
         behind=[c for c in comparisons if c.difference.sign < 0],
         title=title,
         bracketed=bracketed,
-        tables={n: accuracy_table(found, n) for n in dict.fromkeys([k, wide])},
-        others={n: accuracy_table(found, n) for n in found.ks if n not in (k, wide)},
+        tables={n: accuracy_table(models, n) for n in dict.fromkeys([k, wide])},
+        others={n: accuracy_table(models, n) for n in found.ks if n not in (k, wide)},
+        apart=_apart_tables(found),
+        apart_targets=other_targets(found.headline),
+        heads=head_table(found.head_intervals) if found.head_intervals else None,
         beyond={n: beyond_table(found, n) for n in found.ks},
         shares=found.popularity_shares(),
         figures=_figures(found, comparisons, curves),
@@ -131,6 +185,15 @@ def _page(
         sections={n: v for n, v in about.items() if isinstance(v, Mapping)},
         protocol=protocol(found),
     )
+
+
+def _apart_tables(found: Evaluation) -> dict[int, MetricTable]:
+    """Return how the items are found that the headline is not about, by k."""
+    if not len(found.apart):
+        return {}
+    models = found.by_items(other_targets(found.headline))
+    ks = dict.fromkeys([short_k(found.ks), middle_k(found.ks)])
+    return {k: accuracy_table(models, k) for k in ks}
 
 
 def _shown(example: ExampleUser) -> dict[str, Any]:

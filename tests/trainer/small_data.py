@@ -20,11 +20,16 @@ class SmallData:
     num_items: int
     servable: np.ndarray
 
-    def queries(self, part: int, targets: Targets = "warm") -> Queries:
+    @property
+    def headline_targets(self) -> Targets:
+        """Return which relevant items the split is about."""
+        return "warm"
+
+    def queries(self, part: int, targets: Targets | None = None) -> Queries:
         """Ask about VALIDATION or TEST."""
         at = CUTS[part - 1]
         return evaluation_queries(
-            self.events, part, at=at, servable=self.servable, targets=targets
+            self.events, part, at=at, servable=self.servable, targets=targets or "warm"
         )
 
 

@@ -14,6 +14,7 @@ from trainer import evaluate as module
 from trainer.bootstrap import Interval
 from trainer.evaluate import evaluate, pooled
 from trainer.evaluation import CHOSEN, Comparison
+from trainer.heads import HeadAnswers
 from trainer.metrics import Scorer
 
 
@@ -82,6 +83,88 @@ def test_counts_are_those_of_the_queries(data: SmallData) -> None:
     assert counts["cold_users"] == queries.num_cold_users
     assert counts["cold_items"] == queries.num_cold_items
     assert counts["relevant"] == sum(map(len, queries.relevant))
+
+
+def with_cold_items(data: SmallData) -> SmallData:
+    """Let items above 24 be met in the test part alone."""
+    log = data.events
+    early = (log.item > 24) & (log.part != TEST)
+    return dataclasses.replace(
+        data, events=log.replace(item=np.where(early, 1, log.item))
+    )
+
+
+def test_cold_items_are_reported_apart(data: SmallData) -> None:
+    cold = with_cold_items(data)
+    asked = cold.queries(TEST, "cold")
+    assert all((items > 24).all() for items in asked.relevant)
+    scorers: dict[str, Scorer] = {"oracle": Oracle(), "constant": constant()}
+    found = evaluate(cold, TEST, scorers)
+    assert len(found.apart) == len(asked) > 0
+    assert (found.counts["cold_items"], found.apart.counts()["relevant"]) == (
+        cold.queries(TEST).num_cold_items,
+        sum(map(len, asked.relevant)),
+    )
+    said = found.to_json()
+    assert said["headline_items"] == "warm"
+    oracle = said["models"]["oracle"]
+    assert oracle["cold_items"]["recall@50"] == {"mean": 1, "low": 1, "high": 1}
+    assert oracle["warm_items"]["ndcg@10"] == oracle["metrics"]["ndcg@10"]
+    assert "novelty@10" not in oracle["warm_items"]
+    assert said["models"]["constant"]["cold_items"]["recall@10"]["mean"] == 0
+    assert said["items"]["cold"]["queries"] == len(asked)
+    assert any("reported apart, ranked among all" in s for s in said["protocol"])
+
+
+def test_the_warm_headline_ignores_cold_relevant_items(data: SmallData) -> None:
+    cold = with_cold_items(data)
+    everything = evaluate(cold, TEST, {"x": descending()})
+    servable = cold.servable & (np.arange(31) <= 24)
+    without = evaluate(
+        dataclasses.replace(cold, servable=servable), TEST, {"x": descending()}
+    )
+    # Cold items score lowest here, so that leaving them out moves no other.
+    for metric in ("ndcg@10", "recall@20"):
+        one, other = (e.models["x"].intervals[metric] for e in (everything, without))
+        assert one == other
+    assert len(without.apart) == 0
+    assert without.to_json()["models"]["x"]["cold_items"] == {}
+
+
+def test_a_later_stage_is_compared_with_the_earlier(data: SmallData) -> None:
+    scorers: dict[str, Scorer] = {
+        "retrieval": constant(),
+        "two_stage": Oracle(),
+        "popularity": descending(),
+    }
+    found = evaluate(data, TEST, scorers)
+    pairs = {(c.model, c.baseline) for c in found.comparisons}
+    assert ("two_stage", "retrieval") in pairs
+    assert ("retrieval", "two_stage") not in pairs
+    (one,) = (
+        c
+        for c in found.comparisons
+        if (c.baseline, c.metric) == ("retrieval", "ndcg@10")
+    )
+    assert one.difference.sign == 1
+
+
+def test_heads_are_measured_and_pooled(data: SmallData) -> None:
+    rng = np.random.default_rng(0)
+    like = HeadAnswers(
+        users=rng.integers(1, 9, 90),
+        values=rng.random(90),
+        labels=(rng.random(90) < 0.5).astype(float),
+        of_what="a toss",
+    )
+    found = evaluate(data, TEST, {"x": constant()}, heads={"like": like})
+    said = found.to_json()["heads"]["like"]
+    assert set(said["metrics"]) == {"auc", "log_loss", "calibration_error"}
+    assert (said["answers"], said["users"], said["of"]) == (90, 8, "a toss")
+    twice = pooled([found, found])
+    assert len(twice.heads["like"]) == 180
+    auc = found.head_intervals["like"]["auc"]
+    assert twice.head_intervals["like"]["auc"].low == pytest.approx(auc.low)
 
 
 def test_ours_are_compared_with_each_baseline(data: SmallData) -> None:
@@ -196,11 +279,11 @@ def test_folds_are_pooled_by_query(data: SmallData) -> None:
         means = [m.intervals["ndcg@10"].mean for m in parts]
         found = whole.models[name]
         assert found.intervals["ndcg@10"].mean == pytest.approx(
-            np.average(means, weights=[len(one.users), len(other.users)])
+            np.average(means, weights=[len(one.asked), len(other.asked)])
         )
         assert (found.exposure == parts[0].exposure + parts[1].exposure).all()
-    assert whole.counts["queries"] == len(one.users) + len(other.users)
-    assert whole.counts["users"] == len(set(one.users) | set(other.users))
+    assert whole.counts["queries"] == len(one.asked) + len(other.asked)
+    assert whole.counts["users"] == len(set(one.asked.users) | set(other.asked.users))
     assert whole.counts["items"] == one.counts["items"]
     assert len(whole.comparisons) == len(one.comparisons)
 

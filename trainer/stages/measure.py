@@ -7,14 +7,18 @@ import numpy as np
 from data.console import say
 from data.events import TEST
 from data.prepared import Prepared
-from data.schema import Split
+from data.schema import Split, as_table
 from trainer import baselines
 from trainer.evaluate import evaluate, pooled
 from trainer.evaluation import Evaluation
 from trainer.experiment import Experiment
 from trainer.export import package_versions
+from trainer.per_query import FILE as PER_QUERY
+from trainer.per_query import write_per_query
 from trainer.report import ExampleUser, print_table, write_report
 from trainer.scorers import TwoStageScorer, first_items
+from trainer.stages.answers import head_answers
+from trainer.stages.before import check_evaluation, grids_of
 
 NUM_EXAMPLE_USERS = 10
 SHOWN = 10
@@ -25,13 +29,22 @@ def measure_and_report(experiment: Experiment) -> None:
     """Measure both stages and the baselines on the test part; write the report.
 
     A rolling split is measured fold by fold and pooled; the rest of the report, as
-    what is exported, is of the newest fold.
+    what is exported, is of the newest fold. Raises: as `check_evaluation`, before
+    anything is fitted.
     """
+    check_evaluation(experiment)
     folds = [_measure_fold(fold) for fold in experiment.folds]
     found = pooled([evaluation for evaluation, _ in folds])
     chosen = folds[-1][1]
     run, parts, prepared = experiment.evaluation, experiment.fitted, experiment.prepared
-    facts = {"run": run.id, "stages": dict(parts.facts), "evaluation": found.to_json()}
+    write_per_query(run.folder, found)
+    facts = {
+        "run": run.id,
+        "data": data_facts(prepared),
+        "per_query": PER_QUERY,
+        "stages": dict(parts.facts),
+        "evaluation": found.to_json(),
+    }
     run.end(facts)
     now = prepared.cut(TEST)
     curves = {n: parts.facts[n]["curve"] for n in ("retrieval", "ranking")}
@@ -45,6 +58,12 @@ def measure_and_report(experiment: Experiment) -> None:
     print_table(found)
 
 
+def data_facts(prepared: Prepared) -> dict[str, Any]:
+    """Return what two evaluations must share to be compared."""
+    split = as_table(prepared.config.split)
+    return {"fingerprint": prepared.fingerprint, "split": split}
+
+
 def _measure_fold(experiment: Experiment) -> tuple[Evaluation, dict[str, Any]]:
     """Measure one fold. Out: what was found, and the settings of the baselines."""
     prepared, parts = experiment.prepared, experiment.fitted
@@ -52,43 +71,35 @@ def _measure_fold(experiment: Experiment) -> tuple[Evaluation, dict[str, Any]]:
     if number > 1 and experiment.fold >= 0:
         say(f"Fold {experiment.fold + 1} of {number} is fitted; measuring it ...")
     now = prepared.cut(TEST)
-    scorers: dict[str, Any] = {
-        "retrieval": parts.retrieval.at(now),
-        "two_stage": parts.ranking.at(now),
-    }
-    skipped: dict[str, str] = {}
-    chosen: dict[str, dict[str, Any]] = {}
-    if experiment.config.evaluation.baselines:
-        current = None if now is None else prepared.events.earlier_than(now)
-        grids = baselines.grids_for(
-            prepared.training().of(prepared.events),
-            prepared.num_items,
-            time_is_known=prepared.time_is_known,
-        )
-        tuned = baselines.tune(prepared, grids, current=current)
-        scorers |= tuned.scorers
-        skipped, chosen = tuned.skipped, tuned.chosen
+    both = parts.ranking.at(now)
+    current = None if now is None else prepared.events.earlier_than(now)
+    tuned = baselines.tune(prepared, grids_of(experiment), current=current)
     found = evaluate(
         prepared,
         TEST,
-        scorers,
+        {
+            "retrieval": parts.retrieval.at(now),
+            "two_stage": both,
+            **tuned.scorers,
+        },
         ks=experiment.config.evaluation.ks,
         item_vectors=parts.retrieval.vectors,
-        skipped=skipped,
+        skipped=tuned.skipped,
+        heads=head_answers(prepared, both, parts.calibration),
         split=_split_sentence(prepared.config.split),
         seed=experiment.config.train.seed,
     )
-    return found, chosen
+    return found, tuned.chosen
 
 
 def _split_sentence(split: Split) -> str:
-    """Say how the events were parted."""
+    """Say how the events were parted, and when requests are made."""
     shares = f"{split.validation:.0%} validate and {split.test:.0%} test"
     fold_in = f"{split.fold_in:.0%} of their events are known, the {split.targets} rest"
-    return {
+    parted = {
         "temporal": f"Split by time: of all events, newest last, {shares}.",
         "leave_one_out": "Leave one out: each user's last event tests, the last but "
-        "one validates; ties in time are broken by the order in the file.",
+        "one validates.",
         "held_out_users": f"Held-out users: of all users, chosen at random, {shares}; "
         f"nothing of theirs is trained on, {fold_in} is asked for.",
         "cold_items": f"Cold items: of all items, chosen at random, {shares}; none of "
@@ -97,6 +108,17 @@ def _split_sentence(split: Split) -> str:
         "events to test, one after the other at the end; all models are fitted anew "
         "for each, and their queries are pooled.",
     }[split.kind]
+    request = "Users are asked at the cut."
+    if split.kind not in ("temporal", "rolling"):
+        request = (
+            "Each request is made at the time of the user's last event known; the "
+            "time of what is asked for is not used."
+        )
+    ties = {
+        "file": "their order in the file",
+        "item": "the rows of their items, lower ones first",
+    }[split.ties]
+    return f"{parted} {request} A user's events of one time are ordered by {ties}."
 
 
 def _about(experiment: Experiment, chosen: dict[str, dict[str, Any]]) -> dict[str, Any]:
