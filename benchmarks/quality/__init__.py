@@ -1,0 +1,1 @@
+"""Quality under published protocols, one step at a time."""
