@@ -115,10 +115,10 @@ def _split_sentence(split: Split) -> str:
             "time of what is asked for is not used."
         )
     ties = {
-        "file": "their order in the file",
-        "item": "the rows of their items, lower ones first",
+        "file": "in the order of the file",
+        "item": "by the rows of their items, lower ones first",
     }[split.ties]
-    return f"{parted} {request} A user's events of one time are ordered by {ties}."
+    return f"{parted} {request} A user's events of one time stand {ties}."
 
 
 def _about(experiment: Experiment, chosen: dict[str, dict[str, Any]]) -> dict[str, Any]:
