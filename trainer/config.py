@@ -140,7 +140,8 @@ class RankingConfig:
     `listwise`: the share of the softmax over a request's candidates in the loss of
     the likes; the rest is the logistic loss of each alone. `rating_weight`: 0 leaves
     the rating's head out. `attention_heads`, `affinity_dim`: 0 leaves out a
-    candidate's attention over the history, or how often it was met with what is in it.
+    candidate's attention over the history, or how it is liked by those who like what
+    the user likes.
     """
 
     dim: int = 32

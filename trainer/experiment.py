@@ -113,7 +113,10 @@ class Experiment:
 
 @dataclass(frozen=True)
 class FittedParts:
-    """Both models of a run, with what made them."""
+    """Both models of a run, with what made them.
+
+    `early`: what made the ranking model's examples: a `ranking_examples.Source`.
+    """
 
     retrieval: Any
     early: Any

@@ -17,6 +17,7 @@ from data.console import step
 from data.events import EventLog
 from data.prepared import Prepared
 from data.schema import as_table
+from trainer.affinity import Affinity
 from trainer.config import ExperimentConfig, IndexKind
 from trainer.model_card import model_card
 from trainer.models.index.base import Index
@@ -52,6 +53,7 @@ class Fitted:
     end_time: int
     retrieval: RetrievalModel
     ranking: RankingModel
+    affinity: Affinity
     calibration: tuple[float, float]
     text_tower: TextTower | None
 
@@ -87,7 +89,7 @@ class _Builder:
         self.vectors = fitted.retrieval.item_vectors(prepared.num_items)
         trend = Trend(prepared, log).at(fitted.end_time)
         self.index_vectors = fitted.retrieval.index_vectors(self.vectors, trend)
-        inputs = RankingInputs.of(prepared, log)
+        inputs = RankingInputs.of(prepared, log, fitted.affinity)
         now = np.int64(fitted.end_time)
         limits = Limits(
             history=config.retrieval.history_length,
@@ -103,9 +105,19 @@ class _Builder:
             parts=fitted.ranking.item_parts(prepared.num_items),
             item_statistics=inputs.items.at(np.arange(prepared.num_items + 1), now),
             user_statistics=inputs.users.at(np.arange(prepared.num_users + 1), now),
+            affinity=fitted.affinity,
+            profiles=self._profiles(),
+            servable=prepared.servable,
             calibration=fitted.calibration,
         )
         self.prior = popularity_prior(prepared, log)
+
+    def _profiles(self) -> np.ndarray:
+        """Add up the users' likes; zeros where no state of users is exported."""
+        affinity, log = self.fitted.affinity, self.fitted.log
+        users = np.arange(self.fitted.prepared.num_users + 1)
+        kept = log.user_counts() * self.config.export.user_state
+        return affinity.profiles(log, users, kept)
 
     def retrieval_graph(self, kind: IndexKind) -> RetrievalGraph:
         """Build the first stage over an index of a kind."""

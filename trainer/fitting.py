@@ -173,6 +173,7 @@ class Fitter:
         *,
         validation: RankingValidation | None = None,
         epochs: int | None = None,
+        affinity_weight: float = 0.0,
     ) -> tuple[RankingModel, Fit]:
         """Fit the ranking model on examples.
 
@@ -186,6 +187,7 @@ class Fitter:
             texts=self._texts(),
             config=config,
             train=train,
+            affinity_weight=affinity_weight,
         )
         batches = array_batches(
             examples.columns, batch_size=config.batch_size, seed=train.seed

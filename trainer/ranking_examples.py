@@ -1,8 +1,8 @@
 """The ranking model's examples: what the retrieval stage would have shown then.
 
-Every event of the newest part of the training data is a request at its own time. Its
-candidates are the event's item and negatives, most of them from the first answers of
-a retrieval model that was fitted on earlier events only.
+A request of the newest part of the training data is answered by a retrieval model that
+was fitted on earlier events only. Its candidates are what the user met afterwards,
+retrieved or not, and negatives, most of them from that model's first answers.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,18 @@ from typing import Any
 import numpy as np
 
 from data.console import progress
-from data.events import EventLog
+from data.events import TEST, VALIDATION, EventLog
+from data.features import DAY_S
 from data.prepared import Prepared
+from trainer.affinity import Affinity
+from trainer.asked import (
+    Asked,
+    later_events,
+    next_events,
+    shown_only,
+)
 from trainer.config import RankingConfig
+from trainer.places import places_between
 from trainer.ranking_inputs import RankingInputs, Requests
 from trainer.scorers import RetrievalScorer
 
@@ -24,22 +33,27 @@ CHUNK = 512
 class Source:
     """A retrieval model and the time before which all events of its fit lie.
 
-    It makes examples of events from `cut` to before `end`, Unix seconds.
+    It makes examples of requests from `cut` to before `end`, Unix seconds, which know
+    nothing from `end` on. `affinity`: fitted to the same events as the model.
+    `horizon_s`: what is liked so long after a request is the answer; 0 asks for the
+    next event alone.
     """
 
     scorer: RetrievalScorer
+    affinity: Affinity
     cut: int
     end: int
+    horizon_s: int = 0
 
 
 @dataclass(frozen=True)
 class Examples:
     """Examples as columns with one first dimension, and where they come from.
 
-    `user` int32 (n,); `item` int32 (n, c); `history` int32 (n, l); `time`,
-    `last_time` int64 (n,); `user_statistics` (n, s), `item_statistics` (n, c, s),
-    `retrieval_score`, `like`, `weight`, `rating`, `rating_weight` float32 (n, c);
-    `context.name` codes.
+    `user` int32 (n,); `item` int32 (n, c), first what was met afterwards; `history`
+    int32 (n, l); `time`, `last_time` int64 (n,); `user_statistics` (n, s),
+    `item_statistics` (n, c, s), `standing` (n, c, p), `affinity`, `like`, `weight`,
+    `stands_for`, `rating`, `rating_weight` float32 (n, c); `context.name` codes.
     """
 
     columns: dict[str, np.ndarray]
@@ -55,6 +69,21 @@ class Examples:
         return cls(columns, {"sources": [p.facts for p in parts]})
 
 
+def horizon_of(prepared: Prepared, config: RankingConfig) -> int:
+    """Return how long after a request what is liked counts, in seconds.
+
+    0 is the next event alone.
+    """
+    begin, end = prepared.cut(VALIDATION), prepared.cut(TEST)
+    by_time = begin is not None and end is not None
+    if config.answers == "next" or (config.answers == "auto" and not by_time):
+        return 0
+    if config.horizon_days:
+        return max(int(config.horizon_days * DAY_S), 1)
+    span = prepared.end_time - int(prepared.events.time.min())
+    return end - begin if begin is not None and end is not None else span
+
+
 def build_examples(
     prepared: Prepared,
     log: EventLog,
@@ -67,23 +96,21 @@ def build_examples(
     In: `log`: all events that may be known, the examples' own included; items that a
     user meets anywhere in it are no negatives of that user.
     """
-    places = np.flatnonzero((log.time >= source.cut) & (log.time < source.end))
-    inputs = RankingInputs.of(prepared, log)
+    inputs = RankingInputs.of(prepared, log, source.affinity)
     rng = np.random.default_rng((seed, source.cut))
-    if len(places) > config.max_examples:
-        places = np.sort(rng.choice(places, config.max_examples, replace=False))
-    asked = _Asked.of(prepared, log, places, source)
+    asked = _asked(prepared, log, source, config, rng)
     chunks = []
-    with progress("Choosing negatives from the index", len(asked.user)) as advance:
-        for start in range(0, len(asked.user), CHUNK):
-            rows = np.arange(start, min(start + CHUNK, len(asked.user)))
-            chunks.append(_candidates(inputs, source, config, asked, rows, rng))
+    with progress("Choosing negatives from the index", len(asked)) as advance:
+        for start in range(0, len(asked), CHUNK):
+            rows = np.arange(start, min(start + CHUNK, len(asked)))
+            chunks.append(_candidates(inputs, source, config, asked.where(rows), rng))
             advance(len(rows))
     columns = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
     from_index = int(columns.pop("num_from_index").sum())
     at_random = int(columns.pop("num_random").sum())
     facts = {
-        "examples": len(asked.user),
+        "examples": len(asked),
+        "likes": int((columns["like"] * (columns["weight"] > 0)).sum()),
         "retrieval_cut": source.cut,
         "first_example_time": int(asked.time.min()),
         "negatives_from_index": from_index,
@@ -93,81 +120,84 @@ def build_examples(
     return Examples(columns, facts)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """Requests to make examples of: events, and impressions that were not chosen."""
-
-    user: np.ndarray
-    item: np.ndarray
-    time: np.ndarray
-    count: np.ndarray
-    like: np.ndarray
-    label: np.ndarray
-    weight: np.ndarray
-    context: dict[str, np.ndarray]
-
-    @classmethod
-    def of(
-        cls, prepared: Prepared, log: EventLog, places: np.ndarray, source: Source
-    ) -> "_Asked":
-        shown = prepared.impressions
-        keep = (shown["time"] >= source.cut) & (shown["time"] < source.end)
-        user, item, time = (shown[n][keep] for n in ("user", "item", "time"))
-        extra = len(user)
-        context = {
-            name: np.r_[codes[places], np.zeros((extra, *codes.shape[1:]), codes.dtype)]
-            for name, codes in log.context.items()
-        }
-        return cls(
-            user=np.r_[log.user[places], user],
-            item=np.r_[log.item[places], item],
-            time=np.r_[log.time[places], time],
-            count=np.r_[log.before[places], log.counts_before(user, time)],
-            like=np.r_[log.positive[places], np.zeros(extra, bool)],
-            label=np.r_[log.label[places], np.full(extra, np.nan, np.float32)],
-            weight=np.r_[log.weight[places], np.ones(extra, np.float32)],
-            context=context,
-        )
+def _asked(
+    prepared: Prepared,
+    log: EventLog,
+    source: Source,
+    config: RankingConfig,
+    rng: np.random.Generator,
+) -> Asked:
+    begin, end = source.cut, source.end
+    shown = shown_only(prepared, log, begin, end)
+    asked = None
+    if source.horizon_s:
+        asked = later_events(log, begin, end, source.horizon_s, config, rng)
+    if asked is None or len(asked) == 0:
+        places = np.flatnonzero((log.time >= begin) & (log.time < end))
+        if len(places) > config.max_examples:
+            places = np.sort(rng.choice(places, config.max_examples, replace=False))
+        asked = next_events(log, places)
+    elif len(asked) > config.max_examples:
+        kept = rng.choice(len(asked), config.max_examples, replace=False)
+        asked = asked.where(np.sort(kept))
+    return Asked.joined([asked, shown]) if len(shown) else asked
 
 
 def _candidates(
     inputs: RankingInputs,
     source: Source,
     config: RankingConfig,
-    asked: _Asked,
-    rows: np.ndarray,
+    asked: Asked,
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    scorer, log, prepared = source.scorer, inputs.log, inputs.prepared
-    user, time = asked.user[rows], asked.time[rows]
-    count = asked.count[rows].astype(np.int64)
-    requests = Requests.of(log, user, count, time, scorer.length)
-    scores = scorer.scores(requests)
-    allowed = np.broadcast_to(prepared.servable, scores.shape).copy()
-    for i, u in enumerate(user):
-        allowed[i, log.item[log.start[u] : log.start[u + 1]]] = False
-    allowed[np.arange(len(rows)), asked.item[rows]] = False
+    log, length = inputs.log, source.scorer.length
+    requests = Requests.of(log, asked.user, asked.count, asked.time, length)
+    scores, cosines = source.scorer.both(requests)
+    allowed = np.broadcast_to(inputs.prepared.servable, scores.shape).copy()
+    everything = log.user_counts()[asked.user]
+    met = places_between(log, asked.user, np.zeros_like(everything), everything)
+    allowed[met[0], log.item[met[1]]] = False
+    np.put_along_axis(allowed, asked.item, False, axis=1)  # Impressions are in no log.
     near = _from_index(scores, allowed, config, rng)
     far = _at_random(allowed, config.random_negatives, rng)
-    item = np.concatenate([asked.item[rows, None], near, far], axis=1).astype(np.int32)
-    usable = item > 0
-    positive = np.zeros(item.shape, np.float32)
-    positive[:, 0] = asked.like[rows]
-    label = np.zeros(item.shape, np.float32)
-    label[:, 0] = np.nan_to_num(asked.label[rows])
-    rated = np.zeros(item.shape, np.float32)
-    rated[:, 0] = np.isfinite(asked.label[rows]) * asked.weight[rows]
-    weight = usable.astype(np.float32)
-    weight[:, 0] = asked.weight[rows]
-    score = np.take_along_axis(scores, item, axis=1)
-    facts = {
+    item = np.concatenate([asked.item, near, far], axis=1).astype(np.int32)
+    blank = np.zeros((len(asked), near.shape[1] + far.shape[1]), np.float32)
+    weight = (item > 0).astype(np.float32)
+    weight[:, : asked.item.shape[1]] = asked.weight
+    columns = {
+        "item": item,
+        "like": np.concatenate([asked.like, blank], axis=1, dtype=np.float32),
+        "weight": weight,
+        "stands_for": _stands_for(asked.item, near, far, allowed, config),
+        "rating": np.concatenate([np.nan_to_num(asked.label), blank], axis=1),
+        "rating_weight": np.concatenate([asked.rated, blank], axis=1),
         "num_from_index": (near > 0).sum(axis=1),
         "num_random": (far > 0).sum(axis=1),
+        **{f"context.{n}": codes for n, codes in asked.context.items()},
     }
-    columns = {"item": item, "like": positive, "weight": weight, **facts}
-    columns |= {"rating": label, "rating_weight": rated, "retrieval_score": score}
-    columns |= {f"context.{n}": codes[rows] for n, codes in asked.context.items()}
-    return columns | inputs.columns(requests, item)
+    return columns | inputs.columns(requests, item, scores, cosines)
+
+
+def _stands_for(
+    met: np.ndarray,
+    near: np.ndarray,
+    far: np.ndarray,
+    allowed: np.ndarray,
+    config: RankingConfig,
+) -> np.ndarray:
+    """Return how many items each candidate stands for, a near negative for one.
+
+    What was met is all there and stands for itself; negatives are a few of many.
+    Otherwise retrieval's first answers would be the only thing that is never liked,
+    and the model would learn to turn its order round. Out: float32 (b, c).
+    """
+    number = allowed.sum(axis=1)
+    first = np.minimum(number, config.candidates)
+    of_near = np.maximum(first / np.maximum((near > 0).sum(axis=1), 1), 1)
+    of_far = np.maximum((number - first) / np.maximum((far > 0).sum(axis=1), 1), 1)
+    widths = [part.shape[1] for part in (met, near, far)]
+    shares = np.stack([1 / of_near, np.ones(len(met)), of_far / of_near], axis=1)
+    return np.repeat(shares, widths, axis=1).astype(np.float32)
 
 
 def _from_index(

@@ -6,19 +6,25 @@ from typing import Any, Literal
 import tomlkit
 
 from data import files
+from data.events import Stretch
 from data.prepared import Prepared
 from data.schema import as_table
 from trainer.config import ExperimentConfig
 from trainer.models.text_presets import preset_files
 
-TRAIN_VERSION = 2  # Raised when the same inputs would give other models.
+TRAIN_VERSION = 3  # Raised when the same inputs would give other models.
 METRICS = "metrics.json"
 Kind = Literal["evaluation", "refit"]
+RETRIEVAL_TABLES = ("text", "retrieval", "train")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One fit of both models. The same inputs name the same run."""
+    """One fit of both models, or of one. The same inputs name the same run.
+
+    A fit of retrieval is a run of its own, which every run of both models takes up
+    whose other settings alone differ.
+    """
 
     folder: str
     id: str
@@ -35,6 +41,29 @@ class Run:
         fold = as_table(prepared.fold) if kind == "evaluation" and prepared.fold else {}
         inputs = (TRAIN_VERSION, kind, prepared.fingerprint, tables, weights, fold)
         name = f"{kind}-{files.fingerprint(*inputs)[:10]}"
+        return cls(folder=files.join(out, "runs", name), id=name)
+
+    @classmethod
+    def of_retrieval(
+        cls,
+        out: str,
+        prepared: Prepared,
+        config: ExperimentConfig,
+        *,
+        stretch: Stretch,
+        epochs: int | None,
+    ) -> "Run":
+        """Name the fit of retrieval to a stretch of the events.
+
+        In: `epochs`: how many; None if validation stops it.
+        """
+        everything = config.model_tables()
+        tables = {name: everything[name] for name in RETRIEVAL_TABLES}
+        weights = preset_files(config.text.preset)
+        fold = as_table(prepared.fold) if prepared.fold else {}
+        inputs = (TRAIN_VERSION, prepared.fingerprint, tables, weights, fold)
+        name = files.fingerprint(*inputs, as_table(stretch), epochs or 0)
+        name = f"retrieval-{name[:10]}"
         return cls(folder=files.join(out, "runs", name), id=name)
 
     def start(self, config: ExperimentConfig) -> None:

@@ -50,19 +50,24 @@ class RetrievalScorer:
 
     def scores(self, requests: Requests) -> np.ndarray:
         """Return the score of every item. Out: float32 (b, items + 1)."""
+        return self.both(requests)[0]
+
+    def both(self, requests: Requests) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores, and what they are without the trend, as `scores`."""
         queries = self.embed(requests)
         dim = self.vectors.shape[1]
-        scores = queries[:, :dim] @ self._units.T
+        cosines = queries[:, :dim] @ self._units.T
         gains = queries[:, dim:]
         if gains.shape[1] == 0:
-            return scores
+            return cosines, cosines
+        scores = cosines.copy()
         moments = self.model.grid.moment(requests.time)
         if self.now is not None:
             moments = np.full(len(moments), self.now)
         for moment in np.unique(moments):
             rows = moments == moment
             scores[rows] += gains[rows] @ self._trend.at(int(moment)).T
-        return scores
+        return scores, cosines
 
     def __call__(self, queries: Queries, rows: np.ndarray) -> np.ndarray:
         """Score the queries at these places. Out: float32 (b, items + 1)."""
@@ -85,12 +90,10 @@ class TwoStageScorer:
         self,
         retrieval: RetrievalScorer,
         model: RankingModel,
-        prepared: Prepared,
-        log: EventLog,
+        inputs: RankingInputs,
     ) -> None:
-        self.retrieval, self.model = retrieval, model
-        self.inputs = RankingInputs.of(prepared, log)
-        self._parts = tf.constant(model.item_parts(prepared.num_items))
+        self.retrieval, self.model, self.inputs = retrieval, model, inputs
+        self._parts = tf.constant(model.item_parts(inputs.prepared.num_items))
 
     def at(self, now: int | None) -> "TwoStageScorer":
         """Return a scorer of the same models with the trend of another moment."""
@@ -100,46 +103,44 @@ class TwoStageScorer:
 
     def __call__(self, queries: Queries, rows: np.ndarray) -> np.ndarray:
         """Score the queries at these places. Out: float32 (b, items + 1)."""
-        requests = self.retrieval.requests(queries, rows)
-        scores = self.retrieval.scores(requests)
-        masked = np.where(self.inputs.prepared.servable, scores, -np.inf)
-        for row, place in enumerate(rows):
-            masked[row, queries.seen[place]] = -np.inf
-        return self.rerank(requests, scores, masked)
-
-    def rerank(
-        self, requests: Requests, scores: np.ndarray, masked: np.ndarray
-    ) -> np.ndarray:
-        """Put the first candidates in the ranking model's order.
-
-        In: `scores`, and `masked`, -inf where no candidate: float32 (b, items + 1).
-        """
-        item = first_items(masked, self.model.config.candidates)
-        ranked = self.rank(requests, item, np.take_along_axis(scores, item, axis=1))
+        item, there, scores, outputs = self.candidates(queries, rows)
         result = scores + BELOW_CANDIDATES
-        there = np.isfinite(np.take_along_axis(masked, item, axis=1))
+        ranked = outputs[self.model.config.order_by]
         values = np.where(there, ranked, np.take_along_axis(result, item, axis=1))
         np.put_along_axis(result, item, values, axis=1)
         return result
 
-    def rank(
-        self, requests: Requests, item: np.ndarray, retrieval_score: np.ndarray
-    ) -> np.ndarray:
-        """Score candidates by the configured head. In: int32, float32 (b, c)."""
-        outputs = self.outputs(requests, item, retrieval_score)
-        return outputs[self.model.config.order_by]
+    def candidates(
+        self, queries: Queries, rows: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """Retrieve what is unseen, and rank it.
+
+        Out: `item` int32 (b, c), which of them are `there`, bool (b, c), retrieval's
+        scores of all items float32 (b, items + 1), and all heads, float32 (b, c).
+        """
+        requests = self.retrieval.requests(queries, rows)
+        scores, cosines = self.retrieval.both(requests)
+        masked = np.where(self.inputs.prepared.servable, scores, -np.inf)
+        for row, place in enumerate(rows):
+            masked[row, queries.seen[place]] = -np.inf
+        item = first_items(masked, self.model.config.candidates)
+        there = np.isfinite(np.take_along_axis(masked, item, axis=1))
+        return item, there, scores, self.outputs(requests, item, scores, cosines)
 
     def outputs(
-        self, requests: Requests, item: np.ndarray, retrieval_score: np.ndarray
+        self,
+        requests: Requests,
+        item: np.ndarray,
+        scores: np.ndarray,
+        cosines: np.ndarray,
     ) -> dict[str, np.ndarray]:
-        """Return all heads of candidates, float32 (b, c)."""
-        columns = self.inputs.columns(requests, item.astype(np.int32))
-        columns |= {"item": item.astype(np.int32), "retrieval_score": retrieval_score}
-        for feature in self.inputs.prepared.features.context:
-            shape = (len(item), 2) if feature.kind == "numeric" else (len(item),)
-            dtype = np.float32 if feature.kind == "numeric" else np.int32
-            # What the context of an evaluation query would be is not known.
-            columns[f"context.{feature.name}"] = np.zeros(shape, dtype)
+        """Return all heads of candidates, float32 (b, c).
+
+        In: `item` int32 (b, c); `scores`, `cosines` as `RetrievalScorer.both`.
+        """
+        columns = self.inputs.columns(requests, item, scores, cosines)
+        # What the context of an evaluation query would be is not known.
+        columns |= {"item": item, **self.inputs.no_context(len(item))}
         tensors = {name: tf.constant(values) for name, values in columns.items()}
         outputs = self.model.rank_rows(tensors, self._parts)
         return {name: values.numpy() for name, values in outputs.items()}

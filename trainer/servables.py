@@ -303,8 +303,7 @@ class RankingServable(tf.Module):
             else tf.zeros([batch], tf.int32)
             for f in self.context
         }
-        cosines = self.retrieval.cosines(queries, rows)
-        heads = self.ranking.heads(request, rows, cosines, context)
+        heads = self.ranking.heads(request, rows, self.retrieval, queries, context)
         score = heads[self.ranking.model.config.order_by]
         known = rows > 0
         heads = {n: tf.where(known, v, 0.0) for n, v in heads.items() if n != "order"}

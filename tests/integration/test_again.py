@@ -1,5 +1,6 @@
 """The same command again: nothing is done twice, and versions come whole."""
 
+import dataclasses
 import json
 import re
 import time
@@ -15,8 +16,10 @@ from tests.integration.support import (
     run_trainer,
     snapshot,
 )
+from trainer.config import ExperimentConfig
 from trainer.locks import locked
 from trainer.publish import versions
+from trainer.runs import Run
 
 SERVABLES = ("ranking", "recommender", "retrieval")
 
@@ -86,6 +89,30 @@ def test_the_refit_took_the_chosen_epochs(job: Job) -> None:
     assert refit["of"] == chosen["run"] == job.report["about"]["run"]
 
 
+def test_another_ranking_takes_up_the_same_retrieval(evaluated: EvaluatedJob) -> None:
+    """Other settings of [ranking] name another run and the same fits of retrieval."""
+    prepared, config = evaluated.prepared, evaluated.experiment.config
+    stages = evaluated.metrics("evaluation")["stages"]["retrieval"]
+    ranking = dataclasses.replace(config.ranking, dropout=0.3)
+    other = dataclasses.replace(config, ranking=ranking)
+    out, training = str(evaluated.out), prepared.training()
+    runs = [Run.of(out, "evaluation", prepared, c) for c in (config, other)]
+    assert runs[0].id == evaluated.report["about"]["run"] != runs[1].id
+
+    def retrieval(c: ExperimentConfig) -> str:
+        return Run.of_retrieval(out, prepared, c, stretch=training, epochs=None).id
+
+    assert retrieval(config) == retrieval(other) == stages["run"] != stages["early_run"]
+    smaller = dataclasses.replace(config.retrieval, dim=16)
+    assert retrieval(dataclasses.replace(config, retrieval=smaller)) != stages["run"]
+    for name in ("run", "early_run"):
+        folder = evaluated.out / "runs" / stages[name]
+        assert (folder / "config.toml").exists()
+        assert (folder / "checkpoints/retrieval/best/weights.index").exists()
+        found = json.loads((folder / "metrics.json").read_text())
+        assert found["run"] == stages[name]
+
+
 def test_negatives_come_from_an_earlier_index(job: Job) -> None:
     facts = job.metrics("evaluation")["stages"]["ranking"]["examples"]
     later = job.metrics("refit")["stages"]["ranking"]["examples"]["sources"]
@@ -105,7 +132,7 @@ def test_the_early_model_knows_nothing_later(evaluated: EvaluatedJob) -> None:
     facts = evaluated.metrics("evaluation")["stages"]["ranking"]["examples"]
     assert facts["retrieval_cut"] == cut
     earlier = log.earlier_than(cut)
-    model = experiment.fitted.early.model
+    model = experiment.fitted.early.scorer.model
     known = model.query_tower.slots.table.numpy() > 0
     assert (known == (earlier.user_counts() > 0)).all()
     counts = earlier.item_counts(prepared.num_items, positives_only=True)

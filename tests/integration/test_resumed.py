@@ -24,7 +24,7 @@ from tests.integration.support import (
     write_experiment,
 )
 
-STAGES = ("retrieval", "retrieval_early", "ranking")
+STAGES = ("run", "early_run", "ranking")  # As the metrics name fits of retrieval.
 WAIT_S = 120
 NO_BASELINES = "evaluation.baselines=false"
 
@@ -43,8 +43,13 @@ class Interrupted:
 
     @property
     def run(self) -> Path:
-        (folder,) = self.out.glob("runs/evaluation-*")
-        return folder
+        return run_of(self.out)
+
+
+def run_of(out: Path) -> Path:
+    """Return the folder of the only evaluation in a job's."""
+    (folder,) = out.glob("runs/evaluation-*")
+    return folder
 
 
 def with_another_test_part(job: EvaluatedJob, folder: Path) -> Path:
@@ -113,14 +118,15 @@ def resumed(
     toml = with_another_test_part(evaluated, tmp_path_factory.mktemp("other"))
     out = tmp_path_factory.mktemp("resumed") / "out"
     first = interrupt_in_retrieval(toml, out)
-    (run,) = out.glob("runs/evaluation-*")
-    state = json.loads((run / "checkpoints/retrieval/state.json").read_text())
-    there = tf.train.latest_checkpoint(str(run / "checkpoints/retrieval/newest"))
+    (fit,) = out.glob("runs/retrieval-*/checkpoints/retrieval")
+    state = json.loads((fit / "state.json").read_text())
+    there = tf.train.latest_checkpoint(str(fit / "newest"))
     with pytest.MonkeyPatch.context() as patch:
         batches = interrupt_after(20, "Training ranking")
         patch.setattr("trainer.loop.progress", batches)
         second = run_trainer("evaluate", toml, "--out", out, "--set", NO_BASELINES)
-    second_state = json.loads((run / "checkpoints/ranking/state.json").read_text())
+    ranking = run_of(out) / "checkpoints/ranking"
+    second_state = json.loads((ranking / "state.json").read_text())
     third = run_trainer("evaluate", toml, "--out", out, "--set", NO_BASELINES)
     return Interrupted(out, first, state, bool(there), second, second_state, third)
 
@@ -144,7 +150,11 @@ def test_the_second_command_went_on(resumed: Interrupted) -> None:
 
 def weights(run: Path, stage: str) -> dict[str, np.ndarray]:
     """Read the best weights of a stage by name."""
-    reader = tf.train.load_checkpoint(str(run / "checkpoints" / stage / "best/weights"))
+    folder = run / "checkpoints/ranking"
+    if stage != "ranking":
+        facts = json.loads((run / "metrics.json").read_text())["stages"]["retrieval"]
+        folder = run.parent / facts[stage] / "checkpoints/retrieval"
+    reader = tf.train.load_checkpoint(str(folder / "best/weights"))
     names = reader.get_variable_to_shape_map()
     return {n: reader.get_tensor(n) for n in names if "OBJECT_GRAPH" not in n}
 
@@ -154,7 +164,7 @@ def test_weights_are_those_of_an_undisturbed_run(
     evaluated: EvaluatedJob, resumed: Interrupted, stage: str
 ) -> None:
     """Neither the interruptions nor the test part leave a trace."""
-    (undisturbed,) = evaluated.out.glob("runs/evaluation-*")
+    undisturbed = run_of(evaluated.out)
     expected, found = weights(undisturbed, stage), weights(resumed.run, stage)
     # What a metric of the newest epoch has summed up is no weight.
     names = {n for n in expected if not n.startswith(("model/mean_loss", "model/_"))}
@@ -173,6 +183,8 @@ def test_choices_are_those_of_an_undisturbed_run(
     assert found["calibration"] == expected["calibration"]
     for stage in ("retrieval", "ranking"):
         one, other = found[stage], expected[stage]
+        for chosen in ("trend_boost", "affinity_weight", "trust"):
+            assert one.get(chosen) == other.get(chosen)
         assert one["best_epoch"] == other["best_epoch"]
         assert one["val_ndcg@10"] == other["val_ndcg@10"]
         curves = [[r["val_ndcg@10"] for r in s["curve"]] for s in (one, other)]

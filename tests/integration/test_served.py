@@ -91,13 +91,11 @@ def test_ranking_equals_python(evaluated: EvaluatedJob, calls: Calls) -> None:
     queries = prepared.queries(TEST)
     retrieval = parts.retrieval.at(prepared.cut(TEST))
     requests = retrieval.requests(queries, np.arange(len(queries)))
-    cosines = retrieval.scores(requests)
+    scores, cosines = retrieval.both(requests)
     row_of = {item: row for row, item in enumerate(prepared.item_ids)}
     warm = [row_of[i] for i in sorted(evaluated.planted.successor)]
     item = np.tile(np.array(warm, np.int32), (len(queries), 1))
-    heads = parts.ranking.outputs(
-        requests, item, np.take_along_axis(cosines, item, axis=1)
-    )
+    heads = parts.ranking.outputs(requests, item, scores, cosines)
     slope, offset = parts.calibration
     answer = calls["ranking"]
     like = expit(slope * heads["like"] + offset)

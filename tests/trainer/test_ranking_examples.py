@@ -1,19 +1,25 @@
 """Where the ranking model's negatives come from, and what its examples know."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from data.events import TRAIN, EventLog
+from data.events import TEST, TRAIN, VALIDATION, EventLog
 from data.prepared import Prepared
+from trainer.affinity import Affinity
+from trainer.asked import later_events, slice_moments
 from trainer.config import RankingConfig
-from trainer.ranking_examples import Examples, Source, build_examples
-from trainer.ranking_inputs import Requests
+from trainer.ranking_examples import Examples, Source, build_examples, horizon_of
+from trainer.ranking_inputs import RankingInputs, Requests
 
-CONFIG = RankingConfig(candidates=12, index_negatives=6, random_negatives=2)
+CONFIG = RankingConfig(
+    candidates=12, index_negatives=6, random_negatives=2, affinity_dim=4
+)
 NEAR, FAR = slice(1, 7), slice(7, 9)
 LENGTH = 10
+HORIZON = 5 * 86_400
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,11 @@ class PlainScorer:
         seed = requests.user[:, None] * 31 + requests.history.sum(1)[:, None]
         return np.sin(seed * 7.7 + items * 12.9).astype(np.float32)
 
+    def both(self, requests: Requests) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores and others, as if there were a trend."""
+        scores = self.scores(requests)
+        return scores, scores / 2
+
 
 @pytest.fixture(scope="module")
 def log(prepared: Prepared) -> EventLog:
@@ -38,7 +49,9 @@ def log(prepared: Prepared) -> EventLog:
 @pytest.fixture(scope="module")
 def source(prepared: Prepared, log: EventLog) -> Source:
     cut = int(np.quantile(log.time, 0.7, method="higher"))
-    return Source(PlainScorer(prepared.num_items), cut, int(log.time.max()) + 1)
+    affinity = Affinity.of(log.earlier_than(cut), prepared.num_items, 4)
+    scorer = PlainScorer(prepared.num_items)
+    return Source(scorer, affinity, cut, int(log.time.max()) + 1)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +61,8 @@ def examples(prepared: Prepared, log: EventLog, source: Source) -> Examples:
 
 def requests_of(columns: dict[str, np.ndarray]) -> Requests:
     names = ("user", "history", "time", "last_time")
-    return Requests(**{name: columns[name] for name in names})
+    count = np.zeros(len(columns["user"]), np.int64)
+    return Requests(**{name: columns[name] for name in names}, count=count)
 
 
 def allowed_items(prepared: Prepared, log: EventLog, user: int) -> np.ndarray:
@@ -142,17 +156,38 @@ def test_no_later_event_changes_an_example(
             changed[name][early], examples.columns[name][early]
         )
     own = (slice(None), 0)
-    for name in ("item", "like", "rating", "item_statistics", "retrieval_score"):
+    for name in ("item", "like", "rating", "item_statistics", "affinity"):
         np.testing.assert_array_equal(
             changed[name][early][own], examples.columns[name][early][own]
         )
 
 
-def test_scores_are_the_source_s_own(source: Source, examples: Examples) -> None:
+def test_standings_are_of_the_source_s_scores(
+    prepared: Prepared, source: Source, examples: Examples
+) -> None:
     columns = examples.columns
     scores = source.scorer.scores(requests_of(columns))
-    expected = np.take_along_axis(scores, columns["item"], axis=1)
-    np.testing.assert_array_equal(columns["retrieval_score"], expected)
+    own = np.take_along_axis(scores, columns["item"], axis=1)
+    all_ = scores[:, 1:][:, prepared.servable[1:]]
+    mean, deviation = all_.mean(1, keepdims=True), all_.std(1, keepdims=True)
+    expected = (own - mean) / deviation
+    np.testing.assert_allclose(columns["standing"][..., 0], expected, atol=1e-4)
+    np.testing.assert_allclose(columns["standing"][..., 2], own / 2, atol=1e-6)
+
+
+def test_negatives_stand_for_all_that_were_not_met(
+    prepared: Prepared, log: EventLog, examples: Examples
+) -> None:
+    """Weighted by what they stand for, the negatives are as many as there are."""
+    columns = examples.columns
+    for row in range(0, len(columns["user"]), 11):
+        number = len(allowed_items(prepared, log, columns["user"][row]))
+        share, there = columns["stands_for"][row], columns["item"][row] > 0
+        of_near = 1 / share[0]
+        assert share[NEAR][there[NEAR]].sum() * of_near == pytest.approx(12, rel=1e-4)
+        if there[FAR].any():
+            far = share[FAR][there[FAR]].sum() * of_near
+            assert far == pytest.approx(number - 12, rel=1e-4)
 
 
 def test_facts(log: EventLog, source: Source, examples: Examples) -> None:
@@ -183,8 +218,8 @@ def test_fewer_items_than_negatives(prepared: Prepared, log: EventLog) -> None:
     servable[np.r_[left, log.item[own]]] = True
     few = Prepared(prepared.folder, prepared.manifest)
     few.__dict__["servable"] = servable
-    scorer = PlainScorer(prepared.num_items)
-    source = Source(scorer, int(log.time[own[-1]]), int(log.time[own[-1]]) + 1)
+    scorer, last = PlainScorer(prepared.num_items), int(log.time[own[-1]])
+    source = Source(scorer, Affinity.of(log, prepared.num_items, 4), last, last + 1)
     found = build_examples(few, log, source, CONFIG, seed=1).columns
     row = int(np.flatnonzero(found["user"] == user)[0])
     near = found["item"][row, NEAR]
@@ -195,10 +230,119 @@ def test_fewer_items_than_negatives(prepared: Prepared, log: EventLog) -> None:
 def test_sources_are_joined(prepared: Prepared, log: EventLog, source: Source) -> None:
     middle = (source.cut + source.end) // 2
     parts = [
-        build_examples(prepared, log, Source(source.scorer, *span), CONFIG, 3)
-        for span in ((source.cut, middle), (middle, source.end))
+        build_examples(prepared, log, replace(source, cut=a, end=b), CONFIG, 3)
+        for a, b in ((source.cut, middle), (middle, source.end))
     ]
     joined = Examples.joined(parts)
     late = np.sort(log.time[log.time >= source.cut])
     np.testing.assert_array_equal(np.sort(joined.columns["time"]), late)
     assert [f["retrieval_cut"] for f in joined.facts["sources"]] == [source.cut, middle]
+
+
+@pytest.fixture(scope="module")
+def later(prepared: Prepared, log: EventLog, source: Source) -> Examples:
+    asking = replace(source, horizon_s=HORIZON)
+    return build_examples(prepared, log, asking, CONFIG, seed=3)
+
+
+def test_likes_lie_within_the_horizon(
+    log: EventLog, source: Source, later: Examples
+) -> None:
+    columns = later.columns
+    met = slice(0, CONFIG.likes + CONFIG.dislikes)
+    asked = range(0, len(columns["user"]), 3)
+    for row in asked:
+        user, time = columns["user"][row], columns["time"][row]
+        assert source.cut <= time < source.end
+        own = log.user == user
+        past = log.item[own & (log.time < time)]
+        after = own & (log.time >= time) & (log.time < time + HORIZON)
+        items = columns["item"][row, met]
+        liked = columns["like"][row, met] > 0
+        assert liked.any()
+        assert set(items[liked]) <= set(log.item[after & log.positive])
+        assert set(items[~liked & (items > 0)]) <= set(log.item[after & ~log.positive])
+        assert not set(items) & set(past)
+        assert len(past) > 0
+        assert columns["last_time"][row] < time
+    assert len(asked) > 20
+    assert not columns["like"][:, met.stop :].any()
+
+
+def test_users_are_asked_at_slices_and_at_events(
+    log: EventLog, source: Source, later: Examples
+) -> None:
+    moments = slice_moments(log, source.cut, source.end, CONFIG.slices)
+    assert moments[0] == source.cut
+    assert len(moments) == CONFIG.slices
+    at_slice = np.isin(later.columns["time"], moments)
+    assert at_slice.any()
+    pairs = list(
+        zip(
+            later.columns["user"][~at_slice],
+            later.columns["time"][~at_slice],
+            strict=True,
+        )
+    )
+    assert pairs
+    most = max(Counter(user for user, _ in pairs).values())
+    assert most <= CONFIG.requests_per_user
+    events = set(zip(log.user, log.time, strict=True))
+    assert set(pairs) <= events
+
+
+def test_nothing_after_the_source_s_end_is_read(
+    prepared: Prepared, log: EventLog, source: Source
+) -> None:
+    """A horizon that reaches beyond the end finds only what lies before it."""
+    end = int(np.quantile(log.time, 0.85))
+    asking = replace(source, end=end, horizon_s=HORIZON * 100)
+    rng = np.random.default_rng(0)
+    late = log.time >= end
+    items = np.where(late, rng.permutation(log.item), log.item)
+    changed = log.replace(item=items, positive=np.where(late, True, log.positive))
+    asked = [
+        later_events(one, source.cut, end, asking.horizon_s, CONFIG, _rng())
+        for one in (log, changed)
+    ]
+    assert len(asked[0]) > 20
+    for name in ("user", "time", "count", "item", "like", "label", "weight"):
+        np.testing.assert_array_equal(getattr(asked[0], name), getattr(asked[1], name))
+
+
+def test_later_features_know_the_past_alone(
+    prepared: Prepared, log: EventLog, source: Source, later: Examples
+) -> None:
+    """Events from a request on change what is asked for, never what is known."""
+    middle = int(np.quantile(log.time, 0.85))
+    rng = np.random.default_rng(1)
+    late = log.time >= middle
+    positive = np.where(late, rng.random(len(log)) < 0.5, log.positive)
+    other = log.replace(positive=positive)
+    inputs = [RankingInputs.of(prepared, one, source.affinity) for one in (log, other)]
+    rows = np.flatnonzero(later.columns["time"] <= middle)
+    assert len(rows) > 20
+    user, time = later.columns["user"][rows], later.columns["time"][rows]
+    item = later.columns["item"][rows]
+    found = []
+    for one in inputs:
+        count = one.log.counts_before(user, time)
+        requests = Requests.of(one.log, user, count, time, LENGTH)
+        found.append(one.columns(requests, item, *source.scorer.both(requests)))
+    for name, values in found[0].items():
+        np.testing.assert_array_equal(values, found[1][name], err_msg=name)
+        expected = later.columns[name][rows]
+        np.testing.assert_allclose(values, expected, atol=1e-5, err_msg=name)
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def test_auto_asks_for_later_where_time_parts_the_events(prepared: Prepared) -> None:
+    begin, end = prepared.cut(VALIDATION), prepared.cut(TEST)
+    assert begin is not None
+    assert end is not None
+    assert horizon_of(prepared, RankingConfig()) == end - begin
+    assert horizon_of(prepared, RankingConfig(answers="next")) == 0
+    assert horizon_of(prepared, RankingConfig(horizon_days=2)) == 2 * 86_400

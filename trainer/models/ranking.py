@@ -80,10 +80,10 @@ class ItemPart(tf.keras.layers.Layer):
 class RankingModel(CountedModel):
     """Scores candidates of a request: probability of a like, and the rating.
 
-    The logit of a like is retrieval's own score, in deviations of the request, and
-    `trust` times what the network adds to it. That is 0 before training, so that an
-    untrained model keeps retrieval's order; and so does one whose `trust` is 0, which
-    validation chooses where ranking does not help.
+    The logit of a like is retrieval's own score and `affinity_weight` of the affinity,
+    both in deviations of the request, and `trust` times what the network adds. That
+    is 0 before training. Validation chooses both numbers, 0 where they do not help, so
+    that what does not help leaves retrieval's order as it is.
 
     Source: Wang et al. 2021, DCN V2, section 3 (parallel cross and deep networks,
     low-rank cross layers).
@@ -97,6 +97,7 @@ class RankingModel(CountedModel):
         texts: Texts | None,
         config: RankingConfig,
         train: TrainConfig,
+        affinity_weight: float = 0.0,
     ) -> None:
         step = Step(train.seed + 1)
         super().__init__(step, train.clip_norm)
@@ -129,6 +130,9 @@ class RankingModel(CountedModel):
             1, kernel_initializer="zeros", name="like"
         )
         self.log_slope = tf.Variable(0.0, name="log_slope")
+        self.affinity_weight = tf.Variable(
+            affinity_weight, trainable=False, name="affinity_weight"
+        )
         self.trust = tf.Variable(1.0, trainable=False, name="trust")
         self.rating_head = tf.keras.layers.Dense(1, name="rating")
         self.like_task = tfrs.tasks.Ranking(
@@ -167,7 +171,7 @@ class RankingModel(CountedModel):
         In: `request`: `history` int32 (b, l), padded with 0; `time`, `last_time`
         int64 (b,); `user_statistics` float32 (b, s); `item_statistics` float32
         (b, c, s); `standing` float32 (b, c, NUM_STANDINGS); `affinity` float32
-        (b, c, NUM_AFFINITIES); context codes as "context.name". `user` float32
+        (b, c); context codes as "context.name". `user` float32
         (b, w); `candidates` (b, c, p) and `history` (b, l, p) item parts. Out:
         `like`, a logit, and `rating` where there are labels: float32 (b, c).
         """
@@ -176,12 +180,12 @@ class RankingModel(CountedModel):
         own = [candidates, candidates * taste[:, None], request["item_statistics"]]
         if self.attention is not None:
             own.append(self.attention(candidates, history, request["history"]))
-        if self.config.affinity_dim:
-            own.append(request["affinity"])
-        standing = request["standing"]
+        standing, affinity = request["standing"], request["affinity"]
+        own.append(affinity[..., None])
+        prior = standing[..., 0] + self.affinity_weight * affinity
         shared = tf.repeat(shared[:, None], tf.shape(candidates)[1], axis=1)
         x = self.norm(tf.concat([shared, *own, standing], axis=-1))
-        return self._heads(x, standing, training)
+        return self._heads(x, prior, training)
 
     def _of_request(
         self, request: Mapping[str, tf.Tensor], user: tf.Tensor, history: tf.Tensor
@@ -197,7 +201,7 @@ class RankingModel(CountedModel):
         return tf.concat(known, axis=-1)
 
     def _heads(
-        self, x: tf.Tensor, standing: tf.Tensor, training: bool
+        self, x: tf.Tensor, prior: tf.Tensor, training: bool
     ) -> dict[str, tf.Tensor]:
         crossed = x
         for layer in self.cross:
@@ -208,7 +212,7 @@ class RankingModel(CountedModel):
             if training:
                 deep = self.step.dropout(deep, self.config.dropout, f"deep_{i}")
         joined = tf.concat([crossed, deep], axis=-1)
-        prior = tf.exp(self.log_slope) * standing[..., 0]
+        prior *= tf.exp(self.log_slope)
         outputs = {"like": prior + self.trust * self.like_head(joined)[..., 0]}
         if self.ratings:
             scaled = self.rating_head(joined)[..., 0]
@@ -254,7 +258,8 @@ class RankingModel(CountedModel):
         """Mix both losses of the likes in the configured shares."""
         share, loss = self.config.listwise, tf.constant(0.0)
         if share < 1:
-            weight = inputs["weight"]
+            stands_for = tf.where(inputs["like"] > 0, 1.0, inputs["stands_for"])
+            weight = inputs["weight"] * stands_for
             alone = _weighted(self.like_task, inputs["like"], logits, weight)
             loss += (1 - share) * alone
         if share > 0:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from trainer.affinity import affinities
+from trainer.affinity import Affinity, affinities
 from trainer.models.index.base import PADDING_SCORE, Index, best, exclusion_mask
 from trainer.models.index.prior import Prior
 from trainer.models.ranking import RankingModel
@@ -177,12 +177,15 @@ class RankingGraph(tf.Module):
         parts: np.ndarray,
         item_statistics: np.ndarray,
         user_statistics: np.ndarray,
-        affinity: np.ndarray,
+        affinity: Affinity,
+        profiles: np.ndarray,
         servable: np.ndarray,
         calibration: tuple[float, float],
     ) -> None:
         super().__init__(name="ranking_graph")
-        self.affinity = tf.Variable(affinity, trainable=False, name="affinity")
+        self.given = tf.Variable(affinity.given, trainable=False, name="given")
+        self.asked = tf.Variable(affinity.asked, trainable=False, name="asked")
+        self.profiles = tf.Variable(profiles, trainable=False, name="profiles")
         references = reference_rows(servable)
         self.references = tf.Variable(references, trainable=False, name="references")
         self.num_servable = int(servable.sum())
@@ -213,7 +216,12 @@ class RankingGraph(tf.Module):
             "user_statistics": tf.gather(self.user_statistics, request.user),
             "item_statistics": tf.gather(self.item_statistics, rows),
             "standing": standings(score, cosine, reference, self.num_servable),
-            "affinity": affinities(self.affinity, rows, request.history),
+            "affinity": affinities(
+                tf.gather(self.profiles, request.user),
+                tf.gather(self.given, request.history),
+                tf.gather(self.asked, rows),
+                tf.gather(self.asked, self.references),
+            ),
             **{f"context.{name}": codes for name, codes in context.items()},
         }
         candidates = tf.gather(self.parts, rows)

@@ -1,5 +1,6 @@
 """Refits the models on all events and publishes the servables."""
 
+import dataclasses
 from typing import Any
 
 from data.console import say
@@ -9,7 +10,7 @@ from trainer.export import Fitted, export
 from trainer.fitting import Fitter
 from trainer.ranking_examples import Examples, Source, build_examples
 from trainer.scorers import RetrievalScorer
-from trainer.stages.fit import fit_facts
+from trainer.stages.fit import fit_facts, fit_retrieval
 
 
 def refit_and_export(experiment: Experiment) -> int:
@@ -40,6 +41,7 @@ def _evaluated(experiment: Experiment) -> Fitted:
         end_time=int(log.time.max()) + 1 if cut is None else cut,
         retrieval=parts.retrieval.model,
         ranking=parts.ranking.model,
+        affinity=parts.ranking.inputs.affinity,
         calibration=parts.calibration,
         text_tower=_text_tower(experiment, parts.retrieval),
     )
@@ -57,9 +59,10 @@ def _refitted(experiment: Experiment) -> Fitted:
     run.start(experiment.config)
     fitter = Fitter(prepared, experiment.config, experiment.out)
     log = prepared.as_happened
-    model, fit = fitter.retrieval(
+    model, fit, retrieval_run = fit_retrieval(
+        experiment,
+        fitter,
         Stretch(),
-        run.stage("retrieval"),
         "Refitting retrieval on all events",
         log=log,
         epochs=parts.facts["retrieval"]["best_epoch"],
@@ -78,8 +81,11 @@ def _refitted(experiment: Experiment) -> Fitted:
         run.stage("ranking"),
         "Refitting ranking on all events",
         epochs=parts.facts["ranking"]["best_epoch"],
+        affinity_weight=parts.facts["ranking"]["affinity_weight"],
     )
+    ranking.trust.assign(parts.facts["ranking"]["trust"])
     facts = {"retrieval": fit_facts(fit), "ranking": fit_facts(ranking_fit)}
+    facts["retrieval"]["run"] = retrieval_run.id
     facts["ranking"]["examples"] = examples.facts
     run.end({"run": run.id, "of": experiment.evaluation.id, "stages": facts})
     return Fitted(
@@ -88,6 +94,7 @@ def _refitted(experiment: Experiment) -> Fitted:
         end_time=prepared.end_time,
         retrieval=model,
         ranking=ranking,
+        affinity=fitter.affinity(log),
         calibration=parts.calibration,
         text_tower=_text_tower(experiment, RetrievalScorer(model, prepared, log)),
     )
@@ -96,12 +103,10 @@ def _refitted(experiment: Experiment) -> Fitted:
 def _sources(experiment: Experiment) -> list[Source]:
     """Return who chooses the negatives of which time: always an earlier fit."""
     prepared, parts = experiment.prepared, experiment.fitted
-    log = prepared.training().of(prepared.events)
-    cut, end = experiment.cut(log), prepared.end_time
+    early, end = parts.early, prepared.end_time
     validation = prepared.cut(VALIDATION)
     if validation is None:  # Under leave one out the parts overlap in time.
-        return [Source(parts.early, cut, end)]
-    return [
-        Source(parts.early, cut, validation),
-        Source(parts.retrieval, validation, end),
-    ]
+        return [dataclasses.replace(early, end=end)]
+    affinity = parts.ranking.inputs.affinity
+    later = Source(parts.retrieval, affinity, validation, end, early.horizon_s)
+    return [dataclasses.replace(early, end=validation), later]

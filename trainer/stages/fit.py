@@ -4,15 +4,19 @@ from typing import Any
 
 import numpy as np
 
-from data.events import VALIDATION
+from data.events import VALIDATION, EventLog, Stretch
 from data.prepared import Prepared
 from trainer.boost import best_boost, choose_trend_boost
 from trainer.calibration import fit_calibration
 from trainer.experiment import Experiment, FittedParts
 from trainer.fitting import Fitter
 from trainer.loop import Fit
-from trainer.ranking_examples import Source, build_examples
-from trainer.scorers import RetrievalScorer, TwoStageScorer, first_items
+from trainer.models.retrieval import RetrievalModel
+from trainer.ranking_examples import Source, build_examples, horizon_of
+from trainer.ranking_inputs import RankingInputs
+from trainer.ranking_validation import best_trust, best_weight
+from trainer.runs import Run
+from trainer.scorers import RetrievalScorer, TwoStageScorer
 
 CHUNK = 256
 CALIBRATION_QUERIES = 5_000
@@ -21,42 +25,92 @@ CALIBRATION_QUERIES = 5_000
 def fit_for_evaluation(experiment: Experiment) -> FittedParts:
     """Fit both models on the training part; validation stops them."""
     prepared, run = experiment.prepared, experiment.evaluation
+    ranking_config, seed = experiment.config.ranking, experiment.config.train.seed
     run.start(experiment.config)
     fitter = Fitter(prepared, experiment.config, experiment.out)
     training = prepared.training()
     log = training.of(prepared.events)
-    model, fit = fitter.retrieval(
-        training, run.stage("retrieval"), "Training retrieval"
+    model, fit, retrieval_run = fit_retrieval(
+        experiment, fitter, training, "Training retrieval"
     )
     boosts = choose_trend_boost(model, prepared)
     cut = experiment.cut(log)
-    early, _ = fitter.retrieval(
+    early, _, early_run = fit_retrieval(
+        experiment,
+        fitter,
         prepared.training(cut),
-        run.stage("retrieval_early"),
         "Training retrieval on earlier events, to choose negatives",
         epochs=fit.best_epoch,
     )
     early.boost_trend(best_boost(boosts))
     scorer = RetrievalScorer(model, prepared, prepared.events)
-    early_scorer = RetrievalScorer(early, prepared, prepared.events)
-    source = Source(early_scorer, cut, int(log.time.max()) + 1)
-    seed = experiment.config.train.seed
-    examples = build_examples(prepared, log, source, experiment.config.ranking, seed)
-    ranking, ranking_fit = fitter.ranking(
-        log, examples, run.stage("ranking"), "Training ranking", retrieval=scorer
+    source = Source(
+        scorer=RetrievalScorer(early, prepared, prepared.events),
+        affinity=fitter.affinity(prepared.training(cut).of(prepared.events)),
+        cut=cut,
+        end=int(log.time.max()) + 1,
+        horizon_s=horizon_of(prepared, ranking_config),
     )
-    both = fitter.two_stages(scorer, ranking, prepared.events)
+    examples = build_examples(prepared, log, source, ranking_config, seed)
+    inputs = RankingInputs.of(prepared, prepared.events, fitter.affinity(log))
+    validation = fitter.ranking_validation(scorer, inputs)
+    weights = validation.try_affinity()
+    ranking, ranking_fit = fitter.ranking(
+        log,
+        examples,
+        run.stage("ranking"),
+        "Training ranking",
+        validation=validation,
+        affinity_weight=best_weight(weights),
+    )
+    trusts = validation.choose_trust(ranking)
+    both = TwoStageScorer(scorer, ranking, inputs)
     calibration = _calibrate(prepared, both.at(prepared.cut(VALIDATION)))
     facts = {
         "retrieval": {
             **fit_facts(fit),
+            "run": retrieval_run.id,
+            "early_run": early_run.id,
             "trend_boost": best_boost(boosts),
             "trend_boosts_tried": boosts,
         },
-        "ranking": {**fit_facts(ranking_fit), "examples": examples.facts},
+        "ranking": {
+            **fit_facts(ranking_fit),
+            "affinity_weight": best_weight(weights),
+            "affinity_weights_tried": weights,
+            "trust": best_trust(trusts),
+            "trusts_tried": trusts,
+            "questions": len(validation),
+            "examples": examples.facts,
+        },
         "calibration": _calibration_facts(experiment, calibration),
     }
-    return FittedParts(scorer, early_scorer, both, calibration, facts)
+    return FittedParts(scorer, source, both, calibration, facts)
+
+
+def fit_retrieval(
+    experiment: Experiment,
+    fitter: Fitter,
+    stretch: Stretch,
+    title: str,
+    *,
+    log: EventLog | None = None,
+    epochs: int | None = None,
+) -> tuple[RetrievalModel, Fit, Run]:
+    """Fit retrieval in a run of its own, or take up the same fit of before.
+
+    In: as `Fitter.retrieval`.
+    """
+    prepared, config = experiment.prepared, experiment.config
+    run = Run.of_retrieval(
+        experiment.out, prepared, config, stretch=stretch, epochs=epochs
+    )
+    run.start(config)
+    stage = run.stage("retrieval")
+    model, fit = fitter.retrieval(stretch, stage, title, log=log, epochs=epochs)
+    if run.metrics is None:
+        run.end({"run": run.id, "stages": {"retrieval": fit_facts(fit)}})
+    return model, fit, run
 
 
 def fit_facts(fit: Fit) -> dict[str, Any]:
@@ -71,18 +125,11 @@ def _calibrate(prepared: Prepared, both: TwoStageScorer) -> tuple[float, float]:
     logits, labels = [], []
     for start in range(0, number, CHUNK):
         rows = np.sort(chosen[start : start + CHUNK])
-        requests = both.retrieval.requests(queries, rows)
-        scores = both.retrieval.scores(requests)
-        masked = np.where(prepared.servable, scores, -np.inf)
-        for place, row in enumerate(rows):
-            masked[place, queries.seen[row]] = -np.inf
-        item = first_items(masked, both.model.config.candidates)
-        there = np.isfinite(np.take_along_axis(masked, item, axis=1))
-        score = np.take_along_axis(scores, item, axis=1)
-        relevant = np.zeros(masked.shape, bool)
+        item, there, scores, outputs = both.candidates(queries, rows)
+        relevant = np.zeros(scores.shape, bool)
         for place, row in enumerate(rows):
             relevant[place, queries.relevant[row]] = True
-        logits.append(both.outputs(requests, item, score)["like"][there])
+        logits.append(outputs["like"][there])
         labels.append(np.take_along_axis(relevant, item, axis=1)[there])
     if not logits:
         return 1.0, 0.0
