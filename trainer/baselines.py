@@ -109,23 +109,24 @@ GRIDS: dict[str, tuple[Baseline, ...]] = {
     "popularity_30d": tuple(Popularity(30, only) for only in BOTH),
     "item_knn": tuple(
         ItemKnn(neighbours, shrink, only)
-        for neighbours, shrink, only in product((20, 80, 250), (0, 10, 100), BOTH)
+        for neighbours, shrink, only in product((50, 250), (0, 10, 100, 1_000), BOTH)
     ),
     "ease": tuple(
-        Ease(l2, only) for l2, only in product((10, 30, 100, 300, 1_000, 3_000), BOTH)
+        Ease(l2, only)
+        for l2, only in product((30, 100, 300, 1_000, 3_000, 10_000), BOTH)
     ),
     "ials": tuple(
         Ials(factors, regularization, alpha, only)
         for factors, regularization, alpha, only in product(
-            (32, 96), (10, 40), (2, 8), BOTH
+            (32, 96), (20, 80), (2, 8), BOTH
         )
     ),
 }
 # Where each setting takes a minute or more, those that win most often elsewhere.
 FEW: dict[str, tuple[Baseline, ...]] = {
-    "item_knn": tuple(ItemKnn(80, shrink) for shrink in (10, 100)),
-    "ease": tuple(Ease(l2) for l2 in (100, 300, 1_000)),
-    "ials": tuple(Ials(96, regularization, 8) for regularization in (10, 40)),
+    "item_knn": tuple(ItemKnn(250, shrink) for shrink in (10, 100)),
+    "ease": tuple(Ease(l2) for l2 in (100, 500, 2_500)),
+    "ials": tuple(Ials(96, regularization, 8) for regularization in (20, 80)),
 }
 MANY_ITEMS = 8_000
 MANY_EVENTS = 5_000_000
