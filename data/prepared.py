@@ -95,7 +95,7 @@ class Prepared:
     def events(self) -> EventLog:
         """Return all events as an evaluation asks about them: see `split.ask_last`."""
         log = self.as_happened
-        if self.config.split.kind in ("held_out_users", "cold_items"):
+        if self.config.split.kind in ("held_out_users", "cold_items", "random"):
             return ask_last(log)
         if self.fold is None:
             return log

@@ -31,7 +31,7 @@ Role = Literal[
 ]
 Kind = Literal["categorical", "multi_categorical", "numeric", "text"]
 SplitKind = Literal[
-    "temporal", "leave_one_out", "held_out_users", "cold_items", "rolling"
+    "temporal", "leave_one_out", "held_out_users", "cold_items", "rolling", "random"
 ]
 
 ROLES_OF = {
@@ -55,7 +55,9 @@ COMPARISONS = {
     "<=": operator.le,
     "<": operator.lt,
     "==": operator.eq,
+    "!=": operator.ne,
 }
+COMPARISON = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(-?(?:\d+\.?\d*|\.\d+))\s*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,9 +157,7 @@ class Label:
 
     def comparison(self) -> tuple[str, float]:
         """Return the operator and the bound of a comparison such as ">= 4"."""
-        match = re.fullmatch(
-            r"\s*(>=|<=|==|>|<)\s*(-?(?:\d+\.?\d*|\.\d+))\s*", str(self.positive)
-        )
+        match = COMPARISON.fullmatch(str(self.positive))
         if not match:
             raise ConfigError(
                 f"positive is {self.positive!r}, expected a comparison with the "
@@ -178,9 +178,11 @@ class Split:
     `cold_items`: shares of the items, none of whose events are trained on.
     `rolling`: `cuts` temporal splits whose test parts, `test` of the events each, lie
     one after the other at the end; the model is fitted for each, results are pooled.
-    `seed` chooses users, items and random targets. `ties` orders a user's events of
-    one time, and so says which is the last: by their rows in the file, or by the rows
-    of their items, lower ones first.
+    `random`: shares of the events, whenever they were; what is asked for comes after
+    what is known of a user.
+    `seed` chooses users, items, events and random targets. `ties` orders a user's
+    events of one time, and so says which is the last: by their rows in the file, or
+    by the rows of their items, lower ones first.
     """
 
     kind: SplitKind = "temporal"
@@ -209,12 +211,14 @@ class Split:
 class Filter:
     """Which events are kept before the split.
 
-    `positives_only` drops the others. Users and items of fewer events than
-    `min_user_events` and `min_item_events` are dropped by turns until all that are
-    left have as many (the k-core when both are k).
+    `positives_only` drops the others, `label` those whose label does not compare so,
+    such as "!= 3". Users and items of fewer events than `min_user_events` and
+    `min_item_events` are dropped by turns until all that are left have as many (the
+    k-core when both are k).
     """
 
     positives_only: bool = False
+    label: str | None = None
     min_user_events: int = 1
     min_item_events: int = 1
 
@@ -222,6 +226,18 @@ class Filter:
         for name in ("min_user_events", "min_item_events"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 up.")
+        self.comparison()
+
+    def comparison(self) -> tuple[str, float] | None:
+        """Return the operator and the bound that labels must meet, if any must."""
+        if self.label is None:
+            return None
+        match = COMPARISON.fullmatch(self.label)
+        if not match:
+            raise ConfigError(
+                f"label is {self.label!r}, expected a comparison such as '!= 3'."
+            )
+        return match[1], float(match[2])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +269,11 @@ class DataConfig:
         self._check_label()
 
     def _check_label(self) -> None:
+        if self.filter.label and not self.interactions.column("label"):
+            raise ConfigError(
+                f"[data.filter] label = {self.filter.label!r} compares a label, and no "
+                "column of the interactions has the role 'label'."
+            )
         positive = self.label.positive
         if isinstance(positive, str) and not self.interactions.column("label"):
             raise ConfigError(

@@ -66,6 +66,8 @@ class Parting:
             return self.item_part[item]
         if kind == "held_out_users":
             return self._held_out(user, place)
+        if kind == "random":
+            return at_random(place, self.split)
         return temporal(time, self.folds[-1])
 
     def _held_out(self, user: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -261,6 +263,15 @@ def temporal(time: np.ndarray, fold: Fold) -> np.ndarray:
     part = np.full(len(time), TRAIN, np.uint8)
     part[time >= fold.validation] = VALIDATION
     part[time >= fold.test] = TEST
+    return part
+
+
+def at_random(place: np.ndarray, split: Split) -> np.ndarray:
+    """Part events by chance. In: `place`: (n,), rows in the file. Out: uint8 (n,)."""
+    draw = _scatter(place, split.seed) / 2.0**64
+    part = np.full(len(place), TRAIN, np.uint8)
+    part[draw < split.test + split.validation] = VALIDATION
+    part[draw < split.test] = TEST
     return part
 
 

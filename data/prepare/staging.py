@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from data.console import progress
 from data.prepare.rows import Rows, numbers_of
-from data.schema import DataConfig, Filter
+from data.schema import COMPARISONS, DataConfig, Filter
 from data.tables import read_batches
 from data.validate import Checker
 
@@ -209,6 +209,12 @@ def _filter(staged: Staged, wanted: Filter) -> dict[str, int]:
     if wanted.positives_only:
         dropped["not positive"] = _keep_where(
             blocks, lambda block: blocks.column(block, "positive")
+        )
+    if comparison := wanted.comparison():
+        sign, bound = comparison
+        dropped[f"label not {wanted.label}"] = _keep_where(
+            blocks,
+            lambda block: COMPARISONS[sign](blocks.column(block, "label"), bound),
         )
     least = (wanted.min_user_events, wanted.min_item_events)
     if max(least) > 1:

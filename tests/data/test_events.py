@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.events import EventLog, count_before, row_starts
+from data.events import EventLog, count_before, row_starts, untied
 
 USERS, ITEMS = 4, 5
 
@@ -130,3 +130,20 @@ def test_earlier_than(raw: list[Event], time: int) -> None:
 def test_through(raw: list[Event], part: int) -> None:
     events, log = _log(raw)
     _check_kept(log, log.through(part), lambda i: events[i].part <= part)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 4), st.integers(-50, 50)), min_size=1, max_size=60
+    )
+)
+def test_untied_times_rise_and_keep_the_order(pairs: list[tuple[int, int]]) -> None:
+    user, time = np.array(sorted(pairs)).T
+    moved = untied(user, time)
+    same = user[1:] == user[:-1]
+    assert (np.diff(moved)[same] > 0).all()
+    assert (moved >= time).all()
+    first = np.r_[True, ~same]
+    np.testing.assert_array_equal(moved[first], time[first])
+    for place in np.flatnonzero(~first):  # No further than the one before demands.
+        assert moved[place] == max(time[place], moved[place - 1] + 1)

@@ -10,7 +10,7 @@ import pytest
 
 from data import files
 from data import prepare as prepare_module
-from data.errors import DataError
+from data.errors import ConfigError, DataError
 from data.events import TEST, TRAIN, VALIDATION
 from data.prepare import entities, shards
 from data.prepared import MANIFEST, Prepared
@@ -90,7 +90,8 @@ def test_ties_in_time_are_broken_by_the_files_order(data_set: DataSet) -> None:
     log = prepared.events
     assert "".join(prepared.item_ids[log.item]) == "bcabacbabca" + "a"
     assert log.part.tolist() == [TRAIN] * 9 + [VALIDATION, TEST, TRAIN]
-    assert log.before.tolist() == [0, *[1] * 9, 10, 0]
+    # The order decides what is earlier, not the time alone.
+    assert log.before.tolist() == [*range(11), 0]
 
 
 def test_ties_in_time_may_be_broken_by_the_items_rows(data_set: DataSet) -> None:
@@ -251,3 +252,25 @@ def test_impressions_of_several_shards_are_those_of_one(
     assert len(parted.shards("impressions")) > 1
     for name, column in parted.impressions.items():
         np.testing.assert_array_equal(column, whole[name])
+
+
+def test_a_filter_compares_labels(data_set: DataSet) -> None:
+    prepared = data_set.prepare("data.filter.label='!= 4'")
+    labels = prepared.events.label
+    assert len(labels) == 6
+    assert (labels != 4).all()
+    assert prepared.manifest["counts"]["filtered"] == {"label not != 4": 3}
+    with pytest.raises(ConfigError, match=r"label is 'about 3', expected a comparison"):
+        data_set.prepare("data.filter.label='about 3'")
+
+
+def test_what_is_asked_at_random_comes_last(data_set: DataSet) -> None:
+    events = (data_set.folder / "interactions.csv").read_text().splitlines()[1:] * 8
+    data_set.write_events(*((event,) for event in events))
+    prepared = data_set.prepare("data.split.kind=random", "data.split.seed=1")
+    log = prepared.events
+    assert set(log.part.tolist()) == {TRAIN, VALIDATION, TEST}
+    for user in (1, 2, 3):
+        own = slice(log.start[user], log.start[user + 1])
+        assert (np.diff(log.part[own].astype(int)) >= 0).all()
+        assert (np.diff(log.time[own]) >= 0).all()

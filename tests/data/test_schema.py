@@ -32,7 +32,7 @@ Folder = Any
         ("validation = 0.2", "validation = 0.9", "leave nothing to train on."),
         ("validation = 0.2", "validation = 0", "validation is 0.0, expected between"),
         ("validation = 0.2", "validaton = 0.2", "Did you mean 'validation'?"),
-        ('kind = "temporal"', 'kind = "random"', "unknown value 'random'. Known"),
+        ('kind = "temporal"', 'kind = "chance"', "unknown value 'chance'. Known"),
         ('path = "items.csv"', "", "items: missing key 'path'."),
         (
             '"items.csv"',

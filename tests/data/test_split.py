@@ -21,6 +21,7 @@ from data.schema import Split
 from data.split import (
     Parting,
     ask_last,
+    at_random,
     final_order,
     leave_one_out,
     num_targets,
@@ -240,3 +241,14 @@ def test_too_few_to_hold_out_is_an_error() -> None:
     counts = np.array([0, 3, 3])
     with pytest.raises(DataError, match=r"found 2 users with two events or more, of"):
         plan(Split(kind="held_out_users"), lambda: [np.arange(6)], counts, counts)
+
+
+@given(st.integers(0, 5), st.integers(1, 400))
+def test_random_parts_depend_on_place_and_seed_alone(seed: int, number: int) -> None:
+    split = Split(kind="random", validation=0.1, test=0.2, seed=seed)
+    place = np.arange(4_000)
+    part = at_random(place, split)
+    shares = np.bincount(part, minlength=3) / len(part)
+    np.testing.assert_allclose(shares, [0.7, 0.1, 0.2], atol=0.05)
+    some = np.random.default_rng(seed).permutation(place)[:number]
+    np.testing.assert_array_equal(at_random(some, split), part[some])

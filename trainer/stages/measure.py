@@ -104,6 +104,8 @@ def _split_sentence(split: Split) -> str:
         f"nothing of theirs is trained on, {fold_in} is asked for.",
         "cold_items": f"Cold items: of all items, chosen at random, {shares}; none of "
         "their events is trained on, and they alone are asked for, among all items.",
+        "random": f"At random: of all events, whenever they were, {shares}; what is "
+        "asked for comes after what is known of a user.",
         "rolling": f"{split.cuts} splits by time, each with {split.test:.0%} of the "
         "events to test, one after the other at the end; all models are fitted anew "
         "for each, and their queries are pooled.",
