@@ -66,7 +66,7 @@ class Fitter:
         with files.open_file(files.join(folder, VECTORS)) as file:
             return np.load(file)  # type: ignore[no-any-return]
 
-    def _texts(self) -> Texts | None:
+    def texts(self) -> Texts | None:
         """Return texts for one model; a fine-tuned one gets a tower of its own."""
         if self.config.text.trainable_layers == 0 or self.text_tower is None:
             vectors = self._text_vectors
@@ -94,7 +94,7 @@ class Fitter:
         model = RetrievalModel(
             prepared=self.prepared,
             log=log,
-            texts=self._texts(),
+            texts=self.texts(),
             config=config,
             train=train,
         )
@@ -184,7 +184,7 @@ class Fitter:
         model = RankingModel(
             prepared=self.prepared,
             log=log,
-            texts=self._texts(),
+            texts=self.texts(),
             config=config,
             train=train,
             affinity_weight=affinity_weight,

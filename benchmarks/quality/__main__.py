@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from benchmarks.quality.steps import STEPS, data_of
-from benchmarks.quality.table import RESULTS, write_table
+from benchmarks.quality.table import METRICS, RESULTS, write_table
 from data import files
 from data.cli import tell_errors
 from data.console import say
@@ -69,7 +69,7 @@ def main(
     for model, metrics in found["models"].items():
         shown = " ".join(
             f"{metric} {metrics[metric]['mean']:.4f}"
-            for metric in ("ndcg@10", "hit_rate@10", "recall@50", "recall@100")
+            for metric in METRICS
             if metric in metrics
         )
         say(f"{step}, seed {seed}, {model}: {shown}")

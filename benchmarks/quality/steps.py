@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.quality.click import click_model
 from data import files
 from data.events import TEST
 from data.prepared import Prepared
@@ -138,6 +139,12 @@ STEPS = {
         ),
         published={},
         says="MovieLens-1M, five temporal splits pooled",
+    ),
+    "click": Step(
+        toml="ml-1m-click.toml",
+        measure=click_model,
+        published={"auc": (0.877, "DCN-v2, EasyRec's documentation, one epoch")},
+        says="MovieLens-1M as clicks, a fifth at random to test",
     ),
     "cold-1m": Step(
         toml="ml-1m.toml",

@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).parents[2]
 RESULTS = CHECKOUT / "benchmarks" / "quality" / "results.jsonl"
 PAGE = CHECKOUT / "docs" / "quality.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-METRICS = ("ndcg@10", "hit_rate@10", "recall@50", "recall@100")
+METRICS = ("ndcg@10", "hit_rate@10", "recall@50", "recall@100", "auc")
 Record = dict[str, Any]
 
 
