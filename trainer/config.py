@@ -150,27 +150,27 @@ class RankingConfig:
     mlp: tuple[int, ...] = (128, 64)
     attention_heads: int = 2
     affinity_dim: int = 64
-    dropout: float = 0.2
-    item_id_dropout: float = 0.2
-    user_id_dropout: float = 0.5
-    listwise: float = 0.5
+    dropout: float = 0.3
+    item_id_dropout: float = 0.5
+    user_id_dropout: float = 0.95
+    listwise: float = 1.0
     like_weight: float = 1.0
     rating_weight: float = 0.2
     order_by: Literal["like", "rating"] = "like"
     window: float = 0.3
     answers: Literal["auto", "next", "later"] = "auto"
     horizon_days: float = 0.0
-    slices: int = 12
-    requests_per_user: int = 12
+    slices: int = 8
+    requests_per_user: int = 2
     likes: int = 6
     dislikes: int = 2
     candidates: int = 200
-    index_negatives: int = 24
+    index_negatives: int = 20
     random_negatives: int = 4
     max_examples: int = 100_000
     batch_size: int = 64
-    learning_rate: float = 1e-3
-    epochs: int = 10
+    learning_rate: float = 2e-4
+    epochs: int = 6
     patience: int = 2
 
     def __post_init__(self) -> None:

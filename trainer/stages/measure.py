@@ -142,6 +142,8 @@ def _about(experiment: Experiment, chosen: dict[str, dict[str, Any]]) -> dict[st
             "epochs of retrieval": facts["retrieval"]["best_epoch"],
             "epochs of ranking": facts["ranking"]["best_epoch"],
             "trend boost": facts["retrieval"]["trend_boost"],
+            "affinity in ranking": facts["ranking"]["affinity_weight"],
+            "trust in ranking's network": facts["ranking"]["trust"],
             **{name: str(settings) for name, settings in chosen.items()},
         },
         "negatives of ranking": facts["ranking"]["examples"],
