@@ -4,7 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 NUM_STANDINGS = 3
-MOST_REFERENCES = 2_048
+MOST_REFERENCES = 512
+CHUNK = 128
+NEAR = 0.05  # In deviations of a request's scores.
 
 
 def reference_rows(servable: np.ndarray) -> np.ndarray:
@@ -35,23 +37,22 @@ def standings(
     reference = tf.convert_to_tensor(reference)
     mean = tf.reduce_mean(reference, axis=1, keepdims=True)
     deviation = tf.math.reduce_std(reference, axis=1, keepdims=True)
-    scaled = (score - mean) / tf.maximum(deviation, 1e-6)
-    above = _places(score, tf.sort(-reference, axis=1))
+    scale = tf.maximum(deviation, 1e-6)
+    scaled = (score - mean) / scale
+    above = _places((score - mean) / scale, (reference - mean) / scale)
     above *= num_items / tf.cast(tf.shape(reference)[1], tf.float32)
     place = tf.math.log1p(above) / np.log1p(max(num_items, 1))
     return tf.stack([scaled, place, tf.convert_to_tensor(cosine)], axis=-1)
 
 
-def _places(score: tf.Tensor, below: tf.Tensor) -> tf.Tensor:
-    """Return how many references lie above, counting the next by how near it is.
+def _places(score: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
+    """Return how many references lie above; what is near counts by how near it is.
 
-    Without that share a place would jump where a score is a reference's own and
-    differs in its last bit. In: `below`: the references, negated, ascending.
+    Without that a place would jump where two scores differ in their last bits.
     """
-    size = tf.shape(below)[1]
-    after = tf.searchsorted(below, -score, side="left")
-    low = tf.gather(below, tf.maximum(after - 1, 0), batch_dims=1)
-    high = tf.gather(below, tf.minimum(after, size - 1), batch_dims=1)
-    share = tf.clip_by_value((-score - low) / tf.maximum(high - low, 1e-12), 0.0, 1.0)
-    before = tf.cast(tf.maximum(after - 1, 0), tf.float32)
-    return before + tf.where(after > 0, share, 0.0)
+    above = tf.zeros_like(score)
+    for start in range(0, reference.shape[1], CHUNK):  # (b, c, r) is large at once.
+        part = reference[:, None, start : start + CHUNK]
+        higher = (part - score[..., None]) / NEAR + 0.5
+        above += tf.reduce_sum(tf.clip_by_value(higher, 0.0, 1.0), axis=-1)
+    return tf.maximum(above - 0.5, 0.0)  # Its own score is half above it.

@@ -219,7 +219,9 @@ def test_a_standing_is_the_same_whoever_else_is_asked() -> None:
     order = np.argsort(-scores, axis=1)
     ranked = np.take_along_axis(everything[..., 1], order, axis=1)
     expected = np.log1p(np.arange(50)) / np.log1p(50)
-    np.testing.assert_allclose(ranked, [expected, expected], atol=1e-4)
+    # What lies within a twentieth of a deviation is counted in part.
+    np.testing.assert_allclose(ranked, [expected, expected], atol=0.2)
+    assert (np.diff(ranked) > 0).all()
     moved = standings(3 * scores + 7, scores, 3 * scores + 7, 50).numpy()
     np.testing.assert_allclose(moved[..., :2], everything[..., :2], atol=1e-3)
 
@@ -229,7 +231,7 @@ def test_a_standing_hardly_moves_with_a_score_s_last_bit() -> None:
     exact = standings(scores, scores, scores, 80).numpy()
     for step in (-1e-6, 1e-6):
         moved = standings(scores + np.float32(step), scores, scores, 80).numpy()
-        assert np.abs(moved - exact).max() < 5e-3
+        assert np.abs(moved - exact).max() < 1e-4
 
 
 @pytest.mark.parametrize("number", [0, 1, 5, MOST_REFERENCES, 3 * MOST_REFERENCES])
