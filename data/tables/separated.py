@@ -3,9 +3,13 @@
 import csv
 import io
 import itertools
+import time
+import weakref
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
@@ -20,6 +24,8 @@ from data.tables.source import place_in_toml, readable
 # closes takes it in.
 END = "\x02end of table\x03"
 HEADER_BYTES = 1 << 20
+RETURNED_WITHIN_S = 1.0
+LENT_BLOCKS = 64
 _MEND_ROWS = (
     "Mend these rows: put a cell that holds the separator or a line break "
     'in quotes ("), close every quote, and keep empty cells.'
@@ -76,7 +82,7 @@ def _blocks(path: str, table: Table, names: list[str]) -> Iterator[pa.Table]:
         return "skip"
 
     num_read, closed = 0, False
-    for batch in _open(lines, table, names, separator, note):
+    for batch in _batches(lines, table, names, separator, note):
         if batch.num_rows:
             closed = batch.column(0)[-1].as_py() == END
             batch = batch.slice(0, batch.num_rows - closed)
@@ -91,24 +97,59 @@ def _blocks(path: str, table: Table, names: list[str]) -> Iterator[pa.Table]:
         )
 
 
-class _WholeLineEnds(io.BufferedReader):
-    """A file whose blocks do not end in a carriage return.
+class _LentBlocks(io.BufferedReader):
+    """A file whose blocks do not end in a carriage return, and can be waited for.
 
-    After one pyarrow leaves out the line feed that begins the next block, and so
-    loses it where both are within quotes.
+    After a carriage return pyarrow leaves out the line feed that begins the next
+    block, and so loses it where both are within quotes.
     """
 
-    held = b""
+    def __init__(self, file: Any) -> None:
+        super().__init__(file)
+        self.held = b""
+        # pyarrow reads a few blocks ahead; of older ones nothing is left.
+        self.lent: deque[weakref.ref[np.ndarray]] = deque(maxlen=LENT_BLOCKS)
 
-    def read(self, size: int | None = -1) -> bytes:
+    def read(self, size: int | None = -1) -> np.ndarray:  # type: ignore[override]
+        """Read a block. Out: uint8 (n,), which unlike bytes can be watched."""
         block = self.held + super().read((size or 0) - len(self.held))
         cut = len(block) > 1 and block.endswith(b"\r")
         self.held = b"\r" if cut else b""
-        return block[:-1] if cut else block
+        array = np.frombuffer(block[:-1] if cut else block, np.uint8)
+        self.lent.append(weakref.ref(array))
+        return array
+
+
+def _batches(
+    lines: Iterator[bytes],
+    table: Table,
+    names: list[str],
+    separator: Separator,
+    note: Any,
+) -> Iterator[pa.RecordBatch]:
+    file = _LentBlocks(source.open_blocks(lines))
+    lent = file.lent
+    reader = _open(file, table, names, separator, note)
+    try:
+        yield from reader
+    finally:
+        del reader
+        _wait_until_returned(lent)
+
+
+def _wait_until_returned(lent: "deque[weakref.ref[np.ndarray]]") -> None:
+    """Wait until pyarrow's threads have let go of the last blocks.
+
+    They do so a moment after the reader's end, and need Python for it: a process that
+    ends in that moment is aborted.
+    """
+    latest = time.monotonic() + RETURNED_WITHIN_S
+    while any(block() is not None for block in lent) and time.monotonic() < latest:
+        time.sleep(1e-3)
 
 
 def _open(
-    lines: Iterator[bytes],
+    file: io.BufferedReader,
     table: Table,
     names: list[str],
     separator: Separator,
@@ -117,7 +158,7 @@ def _open(
     # Columns by their places: names that are not asked for may repeat.
     wanted = [str(names.index(column)) for column in table.columns]
     return pa.csv.open_csv(
-        _WholeLineEnds(source.open_blocks(lines)),
+        file,
         read_options=pa.csv.ReadOptions(
             use_threads=False,  # Threads would lose the numbers of odd rows.
             block_size=source.BLOCK_BYTES,

@@ -8,7 +8,14 @@ import pytest
 
 from data.errors import DataError
 from data.schema import Column, Table
-from data.tables import column_names, read_batches, read_table, source, table_format
+from data.tables import (
+    column_names,
+    read_batches,
+    read_table,
+    separated,
+    source,
+    table_format,
+)
 
 COLUMNS = {
     "item": Column(role="item_id"),
@@ -234,3 +241,26 @@ PACKED = gzip.compress(b"item,title\n" + bytes(range(32, 127)) * 9)
 def test_damaged_gzip_is_named(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(DataError, match="expected gzip, as its first bytes say"):
         _read(tmp_path, content)
+
+
+def test_pyarrow_holds_nothing_of_a_table_that_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A process that ends while one of its threads still does is aborted.
+    place = tmp_path / "t.csv"
+    place.write_text("user,item\n" + "u,i\n" * 200_000)
+    monkeypatch.setattr(source, "BLOCK_BYTES", 1 << 12)
+    held = []
+    wait = separated._wait_until_returned
+
+    def waited(lent: Any) -> None:
+        assert len(lent) > 10
+        wait(lent)
+        held.extend(block() for block in lent)
+
+    monkeypatch.setattr(separated, "_wait_until_returned", waited)
+    table = Table(path="t.csv", columns={"user": Column(role="user_id")})
+    read = read_batches("users", table, str(tmp_path))
+    assert sum(block.num_rows for block in read) == 200_000
+    assert held
+    assert not any(block is not None for block in held)

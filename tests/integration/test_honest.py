@@ -18,7 +18,8 @@ from trainer.__main__ import main as trainer_door
 SHORT = (
     *("retrieval.dim=16", "retrieval.blocks=1", "retrieval.history_length=8"),
     *("retrieval.epochs=2", "ranking.dim=8", "ranking.epochs=2"),
-    *("ranking.candidates=20", "text.preset="),
+    *("ranking.slices=2", "ranking.requests_per_user=1", "ranking.candidates=20"),
+    *("text.preset=", "evaluation.baselines=['popularity', 'ease']"),
 )
 
 

@@ -208,9 +208,13 @@ def test_context_that_is_not_given_is_unknown(calls: Calls, servable: str) -> No
         assert_equal_lists(with_context, without, row)
 
 
-def test_context_reaches_the_ranking(calls: Calls) -> None:
+def test_context_reaches_the_ranking_as_far_as_it_is_trusted(
+    evaluated: EvaluatedJob, calls: Calls
+) -> None:
     given, unknown = calls["recommender/tv"], calls["recommender/unknown device"]
-    assert np.abs(given["score"] - unknown["score"]).max() > 1e-6
+    moved = np.abs(given["score"] - unknown["score"]).max() > 1e-6
+    trust = evaluated.metrics("evaluation")["stages"]["ranking"]["trust"]
+    assert moved == (trust > 0)
     first, second = calls["retrieval/tv"], calls["retrieval/unknown device"]
     np.testing.assert_allclose(first["score"], second["score"], atol=1e-6)
 
