@@ -34,6 +34,7 @@ SHORT = (
     "ranking.slices=2",
     "ranking.requests_per_user=1",
     "text.max_tokens=8",
+    "evaluation.baselines=['popularity', 'ease']",
     "export.refit=none",
     "export.recommender_index=brute_force",
     "export.retrieval_index=brute_force",
@@ -107,7 +108,7 @@ def test_tables_train_by_the_other_splits(kind: str, tmp_path: Path) -> None:
     tables = ("--interactions", own.interactions, "--items", own.items)
     _run(data_door, "init", *tables, "-o", toml)
     shares = ("data.split.test=0.1", "data.split.cuts=2") if kind == "rolling" else ()
-    words = [f"data.split.kind={kind}", *shares, "evaluation.baselines=false"]
+    words = [f"data.split.kind={kind}", *shares]
     overrides = [word for one in words for word in ("--set", one)]
     with _eagerly():
         _run(trainer_door, "evaluate", toml, "--out", out, *_short(""), *overrides)
