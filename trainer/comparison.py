@@ -159,21 +159,6 @@ class Compared:
         }
 
 
-def compare_runs(
-    out: str, runs: Sequence[EvaluatedRun], *, seed: int = 0, resamples: int = RESAMPLES
-) -> Compared:
-    """Compare runs, print the table, and write comparison.json and .html into `out`.
-
-    Raises: DataError when runs differ in data, split, part or queries.
-    """
-    from trainer.comparison_page import print_comparison, write_comparison
-
-    found = compare(runs, seed=seed, resamples=resamples)
-    write_comparison(out, found)
-    print_comparison(found)
-    return found
-
-
 def compare(
     runs: Sequence[EvaluatedRun], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Compared:

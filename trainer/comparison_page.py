@@ -1,6 +1,7 @@
 """The comparison of several runs: one page, one JSON file, one table."""
 
 import os
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -8,7 +9,8 @@ from data import files, pages
 from data.console import OUTPUT, say
 from data.queries import Targets
 from trainer import plots
-from trainer.comparison import Compared
+from trainer.bootstrap import RESAMPLES
+from trainer.comparison import Compared, EvaluatedRun, compare
 from trainer.evaluation import (
     Comparison,
     long_k,
@@ -21,6 +23,19 @@ from trainer.report import metric_columns
 from trainer.tables import MetricTable, accuracy_table, bracketed, print_rows
 
 TEMPLATE = "comparison.html.jinja"
+
+
+def compare_runs(
+    out: str, runs: Sequence[EvaluatedRun], *, seed: int = 0, resamples: int = RESAMPLES
+) -> Compared:
+    """Compare runs, print the table, and write comparison.json and .html into `out`.
+
+    Raises: DataError when runs differ in data, split, part or queries.
+    """
+    found = compare(runs, seed=seed, resamples=resamples)
+    write_comparison(out, found)
+    print_comparison(found)
+    return found
 
 
 def write_comparison(folder: str, found: Compared) -> None:

@@ -160,7 +160,8 @@ def compare(experiment: Experiment, against: Sequence[str]) -> None:
     In: `against`: folders like `out`, or single runs in them. Raises: DataError when
     one holds no evaluation, or one of other data or another split; before any work.
     """
-    from trainer.comparison import compare_runs, read_run
+    from trainer.comparison import read_run
+    from trainer.comparison_page import compare_runs
 
     others = [read_run(folder) for folder in against]
     prepared = experiment.prepared

@@ -19,7 +19,8 @@ from tests.pages import check_alone, check_tags
 from tests.trainer.small_data import SmallData, TableScorer, random_data
 from trainer.__main__ import main
 from trainer.bootstrap import paired_difference
-from trainer.comparison import compare, compare_runs, read_run
+from trainer.comparison import compare, read_run
+from trainer.comparison_page import compare_runs
 from trainer.evaluate import evaluate, pooled
 from trainer.evaluation import Evaluation
 from trainer.metrics import accuracy
