@@ -14,6 +14,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 # Without a GPU every start says that there is none, as an error of level 2.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if which("nvidia-smi") else "3")
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
+# TensorFlow takes oneDNN by itself on newer Intel processors alone; with AVX2 its
+# matrix products are faster than Eigen's too, by a quarter of a training step.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def require_legacy_keras() -> None:

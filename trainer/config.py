@@ -58,9 +58,15 @@ class TextConfig:
             raise ConfigError("trainable_layers is below 0.")
 
 
+Encoder = Literal["gated", "transformer", "mean"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RetrievalConfig:
     """The two towers and their training.
+
+    `block`: what reads a history: Transformer blocks, those with gates, or the mean
+    of its items, which knows no order and takes no `blocks` and `heads`.
 
     `use_time`: hour, weekday and pause before the request; `use_trend`: how popular
     items are at that moment.
@@ -76,7 +82,7 @@ class RetrievalConfig:
 
     dim: int = 64
     history_length: int = 50
-    block: Literal["gated", "transformer"] = "transformer"
+    block: Encoder = "transformer"
     blocks: int = 2
     heads: int = 2
     dropout: float = 0.2

@@ -31,7 +31,6 @@ from trainer.tables import (
     print_rows,
 )
 
-LEAD_MODEL, LEAD_BASELINE = "retrieval", "popularity"
 HISTORY_SHOWN, NEXT_SHOWN = 5, 10
 TEMPLATE = "report.html.jinja"
 
@@ -127,27 +126,28 @@ def _print_apart(found: Evaluation) -> None:
 
 def _told(found: Evaluation) -> list[Comparison]:
     """Return what a terminal has room for: the headline, ours, and every defeat."""
+    strongest = found.best(found.baselines)
     return [
         one
         for one in _ordered(found)
         if one.difference.sign < 0
         or one.baseline in found.ours
-        or (one.metric == found.main_metric and one.baseline in _strongest(found))
+        or (one.metric == found.main_metric and one.baseline == strongest)
     ]
 
 
-def _strongest(found: Evaluation) -> tuple[str | None, str]:
-    return found.best(found.baselines), LEAD_BASELINE
-
-
 def _ordered(found: Evaluation) -> list[Comparison]:
-    """Return the comparisons, the one that the headline is about first."""
+    """Return the comparisons, the one that the headline is about first.
+
+    That is what is served, the last of ours, against the strongest baseline.
+    """
+    served, strongest = found.ours[-1:], found.best(found.baselines)
 
     def place(one: Comparison) -> tuple[bool, bool, bool]:
         return (
             one.metric != found.main_metric,
-            one.model != LEAD_MODEL,
-            one.baseline != LEAD_BASELINE,
+            one.model not in served,
+            one.baseline != strongest,
         )
 
     return sorted(found.comparisons, key=place)

@@ -42,9 +42,8 @@ def main(
         write_table()
         return
     chosen = STEPS[step]
-    tried = files.fingerprint(overrides)[:6] if overrides else "as-is"
-    folder = out / f"{step}-{tried}-{seed}"
-    experiment = chosen.experiment(folder, seed, overrides)
+    experiment = chosen.experiment(out, step, seed, overrides)
+    folder = Path(experiment.out)
     before = _spent(folder)
     started = time.perf_counter()
     try:

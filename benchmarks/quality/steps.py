@@ -1,125 +1,70 @@
-"""The steps of `make bench-quality`: what each trains, and how it is measured."""
+"""The steps of `make bench-quality`, by name."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks.quality.ablations import ranking_parts, retrieval_parts
 from benchmarks.quality.click import click_model
+from benchmarks.quality.protocols import (
+    both_stages,
+    every_target,
+    with_and_without_text,
+)
 from data import files
-from data.events import TEST
 from data.prepared import Prepared
+from data.schema import as_table
 from trainer.config import read_experiment
-from trainer.evaluate import evaluate
 from trainer.experiment import Experiment
-from trainer.experiment import evaluate as evaluate_experiment
-from trainer.fitting import Fitter
-from trainer.scorers import RetrievalScorer
 
 CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"
-LONG_K = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """An experiment under a protocol.
 
-    `published`: what others report under it, by metric: (value, who). `measure`: fits
-    and measures; from the experiment to what is kept of it.
+    `published`: what others report under it, from whom to values by metric.
+    `measure`: fits and measures; from the experiment to what is kept of it.
     """
 
     toml: str
     measure: Callable[[Experiment], dict[str, Any]]
     overrides: tuple[str, ...] = ()
-    published: dict[str, tuple[float, str]]
+    published: dict[str, dict[str, float]]
     says: str
 
     def experiment(
-        self, out: Path, seed: int, overrides: tuple[str, ...]
+        self, out: Path, name: str, seed: int, overrides: tuple[str, ...]
     ) -> Experiment:
-        """Return the experiment of a seed, in a folder of its own."""
+        """Return the experiment of a seed, in a folder of these very settings."""
         path = CONFIGS / self.toml
         config = read_experiment(
             path, (*self.overrides, f"train.seed={seed}", *overrides)
         )
-        return Experiment(config=config, path=path, out=str(out))
+        settings = files.fingerprint(as_table(config))[:8]
+        folder = out / f"{name}-{settings}-{seed}"
+        return Experiment(config=config, path=path, out=str(folder))
 
 
-def retrieval_alone(experiment: Experiment) -> dict[str, Any]:
-    """Fit the retrieval model on the training part and measure it on the test part."""
-    prepared, config = experiment.prepared, experiment.config
-    fitter = Fitter(prepared, config, experiment.out)
-    stage = {
-        "folder": files.join(experiment.out, "retrieval"),
-        "logs": files.join(experiment.out, "tensorboard"),
-    }
-    model, fit = fitter.retrieval(prepared.training(), stage, "Training retrieval")
-    scorer = RetrievalScorer(model, prepared, prepared.events)
-    found = evaluate(
-        prepared,
-        TEST,
-        {"retrieval": scorer.at(prepared.cut(TEST))},
-        ks=config.evaluation.ks,
-        seed=config.train.seed,
-    ).to_json()
-    return {
-        "protocol": found["protocol"],
-        "counts": found["counts"],
-        "epochs": fit.best_epoch,
-        "validation": {fit.monitor: fit.best},
-        "models": {"retrieval": found["models"]["retrieval"]["metrics"]},
-    }
-
-
-def both_stages(experiment: Experiment) -> dict[str, Any]:
-    """Do what `python -m trainer evaluate` does and keep what its report says."""
-    evaluate_experiment(experiment)
-    report = files.read_json(files.join(experiment.out, "report.json"))
-    return {
-        "protocol": report["protocol"],
-        "counts": report["counts"],
-        "chosen": report["about"]["chosen on validation"],
-        "models": {n: m["metrics"] for n, m in report["models"].items()},
-        "comparisons": report["comparisons"],
-    }
-
-
-def with_and_without_text(experiment: Experiment) -> dict[str, Any]:
-    """Measure the recall of cold items by the model, and by the same without text."""
-    config = experiment.config
-    blind = dataclasses.replace(
-        config, text=dataclasses.replace(config.text, preset="")
-    )
-    whole = retrieval_alone(experiment)
-    other = retrieval_alone(
-        dataclasses.replace(
-            experiment, config=blind, out=files.join(experiment.out, "no-text")
-        )
-    )
-    metric = f"recall@{LONG_K}"
-    both = {
-        "retrieval": whole["models"]["retrieval"],
-        "without text": other["models"]["retrieval"],
-    }
-    means = [found[metric]["mean"] for found in both.values()]
-    ratio = means[0] / means[1] if means[1] else np.inf
-    return {**whole, "models": both, "ratio": {metric: min(ratio, 1e6)}}
-
-
-ESASREC = "eSASRec, github.com/blondered/transformer_benchmark"
+SHORT = ("retrieval.epochs=4", "retrieval.patience=4")
+SAME_SPLIT = "github.com/blondered/transformer_benchmark"
+OWN_SPLIT = "HSTU-large, its own split, github.com/meta-recsys/generative-recommenders"
 STEPS = {
     "leave-one-out": Step(
         toml="ml-1m-leave-one-out.toml",
-        measure=retrieval_alone,
-        published={"ndcg@10": (0.1772, ESASREC), "hit_rate@10": (0.3133, ESASREC)},
+        measure=every_target,
+        published={
+            f"eSASRec, {SAME_SPLIT}": {"ndcg@10": 0.1772, "hit_rate@10": 0.3133},
+            f"FuXi-alpha, {SAME_SPLIT}": {"ndcg@10": 0.1813, "hit_rate@10": 0.3164},
+            OWN_SPLIT: {"ndcg@10": 0.1893, "hit_rate@10": 0.3294},
+        },
         says="MovieLens-1M, leave-one-out, ties in time by the order in the file",
     ),
     "leave-one-out-by-item": Step(
         toml="ml-1m-leave-one-out.toml",
-        measure=retrieval_alone,
+        measure=every_target,
         overrides=("data.split.ties='item'",),
         published={},
         says="the same, ties in time by the row of the item",
@@ -140,10 +85,27 @@ STEPS = {
         published={},
         says="MovieLens-1M, five temporal splits pooled",
     ),
+    "ablation-retrieval": Step(
+        toml="ml-1m.toml",
+        measure=retrieval_parts,
+        overrides=SHORT,
+        published={},
+        says="MovieLens-1M, one split by time, four epochs",
+    ),
+    "ablation-ranking": Step(
+        toml="ml-1m.toml",
+        measure=ranking_parts,
+        overrides=SHORT,
+        published={},
+        says="MovieLens-1M, one split by time, four epochs of retrieval",
+    ),
     "click": Step(
         toml="ml-1m-click.toml",
         measure=click_model,
-        published={"auc": (0.877, "DCN-v2, EasyRec's documentation, one epoch")},
+        published={
+            "DCN-v2, EasyRec's documentation, one epoch": {"auc": 0.877},
+            "FiBiNet, EasyRec's documentation": {"auc": 0.8893},
+        },
         says="MovieLens-1M as clicks, a fifth at random to test",
     ),
     "cold-1m": Step(

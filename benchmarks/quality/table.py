@@ -1,8 +1,8 @@
-"""Writes the results of all steps into docs/quality.md, means over seeds."""
+"""Writes the results of all steps into docs/quality.md."""
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ PAGE = CHECKOUT / "docs" / "quality.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 METRICS = ("ndcg@10", "hit_rate@10", "recall@50", "recall@100", "auc")
 Record = dict[str, Any]
+Groups = dict[tuple[str, str], list[Record]]
 
 
 def write_table() -> None:
@@ -33,39 +34,100 @@ def write_table() -> None:
         raise DataError(f"{PAGE}: expected the marks {BEGIN} and {END}.")
     head, rest = text.split(BEGIN)
     tail = rest.split(END)[1]
-    table = "\n".join(rows([json.loads(line) for line in lines]))
-    PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
+    groups = grouped([json.loads(line) for line in lines])
+    tables = (levels(groups), differences(groups), ablations(groups))
+    shown = "\n\n".join("\n".join(table) for table in tables)
+    PAGE.write_text(f"{head}{BEGIN}\n{shown}\n{END}{tail}", encoding="utf-8")
     say(f"{PAGE}: {len(lines)} results.")
 
 
-def rows(records: list[Record]) -> Iterator[str]:
-    """Yield the lines of a Markdown table: a row for each step, name and model."""
+def grouped(records: Iterable[Record]) -> Groups:
+    """Put the runs of a step and name together; of one seed the newest counts."""
+    groups: dict[tuple[str, str], dict[int, Record]] = defaultdict(dict)
+    for record in records:
+        groups[record["step"], record["name"]][record["seed"]] = record
+    order = list(STEPS)
+    ordered = sorted(groups.items(), key=lambda pair: order.index(pair[0][0]))
+    return {key: list(by_seed.values()) for key, by_seed in ordered}
+
+
+def levels(groups: Groups) -> Iterator[str]:
+    """Yield a table of what was reached: a row for each step, name and model."""
     yield "| protocol | model | seeds | " + " | ".join(METRICS) + " | minutes |"
     yield "|---" * (len(METRICS) + 4) + "|"
-    groups: dict[tuple[str, str], dict[int, Record]] = defaultdict(dict)
-    for record in records:  # Of one seed the newest counts.
-        groups[record["step"], record["name"]][record["seed"]] = record
-    for (step, name), by_seed in groups.items():
-        runs = list(by_seed.values())
-        says = STEPS[step].says + (f"; {name}" if name else "")
+    for (step, name), runs in groups.items():
+        if "ablations" in runs[-1]:
+            continue
+        says = _says(step, name)
+        minutes = f"{np.mean([run['wall_s'] for run in runs]) / 60:.0f}"
         for model in runs[-1]["models"]:
             found = [run["models"][model] for run in runs if model in run["models"]]
-            cells = [_cell(found, metric) for metric in METRICS]
-            minutes = np.mean([run["wall_s"] for run in runs]) / 60
-            yield (
-                f"| {says} | {model} | {len(found)} | {' | '.join(cells)} "
-                f"| {minutes:.0f} |"
-            )
-            says = ""
-        for metric, (value, who) in STEPS[step].published.items():
-            yield (
-                f"| | *{who}* | | "
-                + " | ".join(f"*{value:.4f}*" if m == metric else "" for m in METRICS)
-                + " | |"
-            )
+            cells = [_level(found, metric) for metric in METRICS]
+            shown = " | ".join(cells)
+            yield f"| {says} | {model} | {len(found)} | {shown} | {minutes} |"
+            says, minutes = "", ""
+        for source, values in STEPS[step].published.items():
+            cells = [f"*{values[m]:.4f}*" if m in values else "" for m in METRICS]
+            yield f"| | *{source}* | | {' | '.join(cells)} | |"
 
 
-def _cell(found: list[Record], metric: str) -> str:
+def differences(groups: Groups) -> Iterator[str]:
+    """Yield a table of the paired differences that the protocols ask for."""
+    yield "| protocol | seed | model | minus | metric | difference | relative |"
+    yield "|---" * 7 + "|"
+    for (step, name), runs in groups.items():
+        for run in runs:
+            for one in _wanted(run):
+                base = run["models"][one["baseline"]][one["metric"]]["mean"]
+                share = f"{one['mean'] / base:+.1%}" if base else ""
+                if one["metric"] in run.get("ratio", {}):
+                    share = f"{run['ratio'][one['metric']] or np.inf:.1f} times"
+                yield (
+                    f"| {_says(step, name)} | {run['seed']} | {one['model']} "
+                    f"| {one['baseline']} | {one['metric']} | {_signed(one)} "
+                    f"| {share} |"
+                )
+
+
+def ablations(groups: Groups) -> Iterator[str]:
+    """Yield a table of what each part is worth."""
+    yield "| part | with it | without | ndcg@10 | recall@100 | on |"
+    yield "|---" * 6 + "|"
+    for (step, name), runs in groups.items():
+        for run in runs:
+            for one in run.get("ablations", ()):
+                found = one["differences"]
+                cells = [_signed(found[m]) for m in ("ndcg@10", "recall@100")]
+                yield (
+                    f"| {one['part']} | {one['whole']} | {one['without']} "
+                    f"| {' | '.join(cells)} | {_says(step, name)}, seed {run['seed']} |"
+                )
+
+
+def _wanted(run: Record) -> Iterator[Record]:
+    """Yield retrieval against its strongest rival, and the later stage with it."""
+    if "ablations" in run:
+        return
+    for metric in dict.fromkeys(one["metric"] for one in run.get("comparisons", ())):
+        rivals = run.get("baselines", ())
+        means = {name: run["models"][name][metric]["mean"] for name in rivals}
+        strongest = max(means, key=means.__getitem__, default=None)
+        for one in run["comparisons"]:
+            pair = (one["model"], one["baseline"])
+            ours = not {*pair} & {*rivals}
+            if one["metric"] == metric and (ours or pair == ("retrieval", strongest)):
+                yield one
+
+
+def _says(step: str, name: str) -> str:
+    return STEPS[step].says + (f"; {name}" if name else "")
+
+
+def _signed(one: Record) -> str:
+    return f"{one['mean']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}]"
+
+
+def _level(found: list[Record], metric: str) -> str:
     """Return the mean over seeds with their range, or one run's interval."""
     if metric not in found[0]:
         return ""

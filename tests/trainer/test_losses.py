@@ -1,9 +1,12 @@
 """Each loss against its definition, written out slowly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainer.models import losses
 from trainer.models.losses import (
     Asked,
     FullSoftmax,
@@ -65,6 +68,32 @@ def test_full_softmax_takes_all_known_items(vectors: np.ndarray) -> None:
     loss = FullSoftmax(tf.constant(KNOWN), ITEMS)
     value = loss(found, lambda rows: tf.gather(vectors, rows))
     assert float(value) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 5, 9, 10])
+def test_full_softmax_in_chunks_has_the_gradient_of_the_whole(
+    vectors: np.ndarray, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "CHUNK_QUERIES", chunk)
+    found = asked([3, 12, 3, 1, 2, 5, 12, 7, 9])
+    query, items = tf.Variable(100 * found.query), tf.Variable(vectors)
+    loss = FullSoftmax(tf.constant(KNOWN), ITEMS)
+    with tf.GradientTape() as tape:
+        value = 3 * loss(replace(found, query=query), lambda r: tf.gather(items, r))
+    with tf.GradientTape() as whole:
+        logits = tf.matmul(query, tf.gather(items, KNOWN), transpose_b=True)
+        labels = np.searchsorted(KNOWN, found.target)
+        entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        expected = 3 * tf.reduce_sum(entropy * found.weight)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    pairs = zip(
+        tape.gradient(value, [query, items]),
+        whole.gradient(expected, [query, items]),
+        strict=True,
+    )
+    for ours, theirs in pairs:
+        theirs = tf.convert_to_tensor(theirs)
+        np.testing.assert_allclose(tf.convert_to_tensor(ours), theirs, atol=1e-3)
 
 
 def test_in_batch_is_corrected_and_leaves_hits_out(vectors: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """The towers: causal, blind to ties, seeded, and able to do without ids."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import tensorflow as tf
 from data.events import TRAIN, EventLog
 from data.pipelines import plan_windows, sequence_batches
 from data.prepared import Prepared
-from trainer.config import RetrievalConfig, TrainConfig
+from trainer.config import Encoder, RetrievalConfig, TrainConfig
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.seeded import Step
 from trainer.models.sequence_encoder import SequenceEncoder
@@ -19,7 +20,9 @@ LENGTH, DIM = 12, 8
 Batch = dict[str, tf.Tensor]
 
 
-def encoder(seed: int = 1, rate: float = 0.5, gated: bool = False) -> SequenceEncoder:
+def encoder(
+    seed: int = 1, rate: float = 0.5, block: Encoder = "transformer"
+) -> SequenceEncoder:
     tf.keras.utils.set_random_seed(0)
     layer = SequenceEncoder(
         dim=DIM,
@@ -28,7 +31,7 @@ def encoder(seed: int = 1, rate: float = 0.5, gated: bool = False) -> SequenceEn
         length=LENGTH,
         rate=rate,
         step=Step(seed),
-        gated=gated,
+        block=block,
     )
     layer(tf.zeros([1, LENGTH, DIM]))
     for variable in layer.trainable_variables:  # Biases begin at zero and hide faults.
@@ -42,10 +45,10 @@ def histories(seed: int = 0, rows: int = 3) -> np.ndarray:
     return rng.normal(size=(rows, LENGTH, DIM)).astype(np.float32)
 
 
-@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("block", get_args(Encoder))
 @pytest.mark.parametrize("place", [0, 5, LENGTH - 1])
-def test_a_state_sees_earlier_events_only(place: int, gated: bool) -> None:
-    layer, x = encoder(gated=gated), histories()
+def test_a_state_sees_earlier_events_only(place: int, block: Encoder) -> None:
+    layer, x = encoder(block=block), histories()
     states = layer(tf.constant(x)).numpy()
     assert states.shape == (3, LENGTH + 1, DIM)
     changed = x.copy()
@@ -56,9 +59,9 @@ def test_a_state_sees_earlier_events_only(place: int, gated: bool) -> None:
     assert (moved > 1e-4).all()  # The state after the event, and every later one.
 
 
-@pytest.mark.parametrize("gated", [False, True])
-def test_states_do_not_depend_on_padding_or_neighbours(gated: bool) -> None:
-    layer, x = encoder(gated=gated), histories()
+@pytest.mark.parametrize("block", get_args(Encoder))
+def test_states_do_not_depend_on_padding_or_neighbours(block: Encoder) -> None:
+    layer, x = encoder(block=block), histories()
     states = layer(tf.constant(x)).numpy()
     alone = layer(tf.constant(x[1:2, :7])).numpy()
     np.testing.assert_allclose(alone[0], states[1, :8], atol=1e-5)
@@ -241,7 +244,7 @@ def test_vectors_of_items_and_queries(prepared: Prepared, log: EventLog) -> None
     [
         {"loss": "full_softmax"},
         {"loss": "sampled_softmax", "hard_negatives": 3, "block": "gated"},
-        {"loss": "gbce", "use_trend": False},
+        {"loss": "gbce", "use_trend": False, "block": "mean"},
     ],
     ids=lambda fields: fields["loss"],
 )

@@ -137,10 +137,8 @@ class FullSoftmax(tf.Module):
 
     def __call__(self, asked: Asked, encode: Encode) -> tf.Tensor:
         """Return the sum of the targets' losses. Out: float32 scalar."""
-        logits = tf.matmul(asked.query, encode(self.known), transpose_b=True)
         labels = tf.gather(self.places, asked.target)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        return tf.reduce_sum(losses * asked.weight)
+        return _softmax_in_chunks(asked.query, encode(self.known), labels, asked.weight)
 
 
 class SampledSoftmax(tf.Module):
@@ -197,6 +195,69 @@ class Gbce(tf.Module):
 
 
 LEAST = -1e9  # The logit of what does not compete.
+CHUNK_QUERIES = 1_024  # Their logits stay in the cache from one operation to the next.
+
+
+@tf.custom_gradient
+def _softmax_in_chunks(
+    query: tf.Tensor, items: tf.Tensor, labels: tf.Tensor, weight: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor | None, ...]]]:
+    """Return the weighted sum of cross-entropies over all items, and its gradient.
+
+    The gradient is made with the loss, chunk by chunk: the logits of a whole batch,
+    its largest tensor by far, never exist.
+    In: `query` float32 (n, d), `items` (k, d), `labels` int32 (n,), `weight` (n,).
+    """
+    num_queries = tf.shape(query)[0]
+    slopes = tf.TensorArray(
+        tf.float32,
+        size=(num_queries + CHUNK_QUERIES - 1) // CHUNK_QUERIES,
+        infer_shape=False,
+        element_shape=[None, query.shape[1]],
+    )
+
+    def add_chunk(
+        first: tf.Tensor, total: tf.Tensor, of_items: tf.Tensor, slopes: tf.TensorArray
+    ) -> tuple[tf.Tensor, ...]:
+        chunk = slice(first, first + CHUNK_QUERIES)
+        logits = tf.matmul(query[chunk], items, transpose_b=True)
+        label = labels[chunk]
+        own = tf.gather(logits, label, batch_dims=1)
+        largest = tf.reduce_max(logits, axis=1)
+        odds = tf.exp(logits - largest[:, None])
+        odds_of_all = tf.reduce_sum(odds, axis=1)
+        weights = weight[chunk]
+        losses = weights * (tf.math.log(odds_of_all) + largest - own)
+        # Divided by the sum only after they were added up: once a query, not an item.
+        share = (weights / odds_of_all)[:, None]
+        of_query = tf.matmul(odds, items) * share
+        of_query -= tf.gather(items, label) * weights[:, None]
+        of_items += tf.matmul(odds, query[chunk] * share, transpose_a=True)
+        of_items = tf.tensor_scatter_nd_sub(
+            of_items, label[:, None], query[chunk] * weights[:, None]
+        )
+        slopes = slopes.write(first // CHUNK_QUERIES, of_query)
+        total += tf.reduce_sum(losses)
+        return first + CHUNK_QUERIES, total, of_items, slopes
+
+    _, total, of_items, slopes = tf.while_loop(
+        lambda first, *_: first < num_queries,
+        add_chunk,
+        (tf.constant(0), tf.constant(0.0), tf.zeros_like(items), slopes),
+        shape_invariants=(
+            tf.TensorShape([]),
+            tf.TensorShape([]),
+            items.shape,
+            tf.TensorShape(None),
+        ),
+        parallel_iterations=1,
+    )
+    of_queries = slopes.concat()
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+        return upstream * of_queries, upstream * of_items, None, None
+
+    return total, gradient
 
 
 def _logits(asked: Asked, encode: Encode) -> tuple[tf.Tensor, tf.Tensor]:

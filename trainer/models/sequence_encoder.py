@@ -1,12 +1,13 @@
-"""A causal Transformer over what a user did, one state after each event."""
+"""What a user did, encoded in order: one state after each event."""
 
 import tensorflow as tf
 
+from trainer.config import Encoder
 from trainer.models.seeded import Step
 
 
 class SequenceEncoder(tf.keras.layers.Layer):
-    """Pre-norm Transformer blocks with learned relative positions.
+    """Pre-norm Transformer blocks with learned relative positions, or a plain mean.
 
     Relative positions make a history read from its start (training on every place)
     and the newest events alone (serving) look the same.
@@ -24,13 +25,15 @@ class SequenceEncoder(tf.keras.layers.Layer):
         length: int,
         rate: float,
         step: Step,
-        gated: bool,
+        block: Encoder,
     ) -> None:
         super().__init__(name="sequence_encoder")
         self.length, self.rate, self.step = length, rate, step
+        self.means = block == "mean"
+        gated = block == "gated"
         self.blocks = [
             Block(dim, heads, length + 1, rate, step, gated=gated, name=f"block_{i}")
-            for i in range(blocks)
+            for i in range(0 if self.means else blocks)
         ]
         self.norm = tf.keras.layers.LayerNormalization(epsilon=1e-6, name="norm")
         self.start = self.add_weight(name="start", shape=[1, 1, dim])
@@ -45,6 +48,10 @@ class SequenceEncoder(tf.keras.layers.Layer):
         states = tf.concat([tf.cast(start, vectors.dtype), vectors], axis=1)
         if training:
             states = self.step.dropout(states, self.rate, self.name)
+        if self.means:
+            events = tf.range(1, tf.shape(states)[1] + 1)
+            states = tf.cumsum(states, axis=1)
+            states /= tf.cast(events, states.dtype)[:, None]
         for block in self.blocks:
             states = block(states, training=training)
         return self.norm(states)

@@ -147,7 +147,7 @@ class QueryTower(tf.keras.layers.Layer):
             length=config.history_length,
             rate=config.dropout,
             step=step,
-            gated=config.block == "gated",
+            block=config.block,
         )
         self.features = FeatureEmbedding(features.users, name="user_features")
         if config.use_user_id:

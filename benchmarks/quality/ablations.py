@@ -1,0 +1,123 @@
+"""What each part is worth: the same models with it and without, one short schedule."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.quality.protocols import fit_retrieval, measured
+from data import files
+from data.events import TEST
+from trainer.config import ExperimentConfig
+from trainer.evaluate import evaluate
+from trainer.evaluation import Evaluation
+from trainer.experiment import Experiment
+from trainer.metrics import Scorer
+
+Settings = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A part, and the names of the variants with it and without."""
+
+    part: str
+    whole: str
+    without: str
+
+
+SAMPLED = {"loss": "sampled_softmax"}
+RETRIEVAL_VARIANTS: dict[str, Settings] = {
+    "as configured": {},
+    "without text": {"text": {"preset": ""}},
+    "mean of the history": {"retrieval": {"block": "mean"}},
+    "in-batch softmax": {"retrieval": {"loss": "in_batch"}},
+    "in-batch softmax without log-Q": {
+        "retrieval": {"loss": "in_batch", "log_q": False}
+    },
+    "sampled softmax": {"retrieval": SAMPLED},
+    "sampled softmax, 8 hard negatives": {
+        "retrieval": {**SAMPLED, "hard_negatives": 8}
+    },
+}
+RETRIEVAL_PARTS = (
+    Ablation("text", "as configured", "without text"),
+    Ablation("sequence", "as configured", "mean of the history"),
+    Ablation("log-Q", "in-batch softmax", "in-batch softmax without log-Q"),
+    Ablation("hard negatives", "sampled softmax, 8 hard negatives", "sampled softmax"),
+)
+RANKING_VARIANTS: dict[str, Settings] = {
+    "both heads": {},
+    "likes alone": {"ranking": {"rating_weight": 0.0}},
+    "without attention": {"ranking": {"attention_heads": 0}},
+}
+RANKING_PARTS = (
+    Ablation("the rating's head", "both heads", "likes alone"),
+    Ablation("attention over the history", "both heads", "without attention"),
+)
+
+
+def retrieval_parts(experiment: Experiment) -> dict[str, Any]:
+    """Fit retrieval with and without each part, and tell them apart on the test."""
+    scorers = {}
+    for name, one in _variants(experiment, RETRIEVAL_VARIANTS).items():
+        scorers[name] = fit_retrieval(one)[0]
+    return _told_apart(experiment, scorers, RETRIEVAL_PARTS)
+
+
+def ranking_parts(experiment: Experiment) -> dict[str, Any]:
+    """Fit ranking with and without each part, behind one retrieval model."""
+    now = experiment.prepared.cut(TEST)
+    scorers = {}
+    for name, one in _variants(experiment, RANKING_VARIANTS, shared=True).items():
+        scorers[name] = one.fitted.ranking.at(now)
+    return _told_apart(experiment, scorers, RANKING_PARTS)
+
+
+def _variants(
+    experiment: Experiment, variants: Mapping[str, Settings], *, shared: bool = False
+) -> dict[str, Experiment]:
+    """Return the variants' experiments. In: `shared`: all in the one folder."""
+    found = {}
+    for name, settings in variants.items():
+        folder = name.replace(",", "").replace(" ", "-")
+        out = experiment.out if shared else files.join(experiment.out, folder)
+        config = _changed(experiment.config, settings)
+        found[name] = dataclasses.replace(experiment, config=config, out=out)
+        # What they share is prepared once; `prepared` is a cached property.
+        found[name].__dict__["prepared"] = experiment.prepared
+    return found
+
+
+def _changed(config: ExperimentConfig, settings: Settings) -> ExperimentConfig:
+    tables = {
+        name: dataclasses.replace(getattr(config, name), **values)
+        for name, values in settings.items()
+    }
+    return dataclasses.replace(config, **tables)
+
+
+def _told_apart(
+    experiment: Experiment, scorers: Mapping[str, Scorer], parts: Sequence[Ablation]
+) -> dict[str, Any]:
+    found = evaluate(
+        experiment.prepared,
+        TEST,
+        scorers,
+        ks=experiment.config.evaluation.ks,
+        seed=experiment.config.train.seed,
+    )
+    return {**measured(found), "ablations": [_line(found, one) for one in parts]}
+
+
+def _line(found: Evaluation, ablation: Ablation) -> dict[str, Any]:
+    """Return what a part is worth: the paired differences, with it minus without."""
+    differences = {}
+    for one in found.comparisons:
+        names = (one.model, one.baseline)
+        if set(names) == {ablation.whole, ablation.without}:
+            sign = 1 if one.model == ablation.whole else -1
+            low, high = sorted([sign * one.difference.low, sign * one.difference.high])
+            mean = sign * one.difference.mean
+            differences[one.metric] = {"mean": mean, "low": low, "high": high}
+    return {**dataclasses.asdict(ablation), "differences": differences}

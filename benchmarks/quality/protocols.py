@@ -1,0 +1,121 @@
+"""What a step of `make bench-quality` fits, and how it is measured."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from data import files
+from data.events import TEST
+from trainer.bootstrap import bootstrap
+from trainer.evaluate import evaluate
+from trainer.evaluation import Evaluation, intervals_json
+from trainer.experiment import Experiment
+from trainer.experiment import evaluate as evaluate_experiment
+from trainer.fitting import Fitter
+from trainer.loop import Fit
+from trainer.metrics import accuracy
+from trainer.scorers import RetrievalScorer
+
+LONG_K = 50
+
+
+def fit_retrieval(experiment: Experiment) -> tuple[RetrievalScorer, Fit]:
+    """Fit the retrieval model on the training part. Out: it scores the test part."""
+    prepared, config = experiment.prepared, experiment.config
+    fitter = Fitter(prepared, config, experiment.out)
+    stage = {
+        "folder": files.join(experiment.out, "retrieval"),
+        "logs": files.join(experiment.out, "tensorboard"),
+    }
+    model, fit = fitter.retrieval(prepared.training(), stage, "Training retrieval")
+    scorer = RetrievalScorer(model, prepared, prepared.events)
+    return scorer.at(prepared.cut(TEST)), fit
+
+
+def measured(found: Evaluation) -> dict[str, Any]:
+    """Return what is kept of an evaluation."""
+    whole = found.to_json()
+    return {
+        "protocol": whole["protocol"],
+        "counts": whole["counts"],
+        "models": {name: m["metrics"] for name, m in whole["models"].items()},
+        "comparisons": whole["comparisons"],
+    }
+
+
+def every_target(experiment: Experiment) -> dict[str, Any]:
+    """Fit the retrieval model and measure it on all targets of a leave-one-out.
+
+    Published tables count those without a training event as all others. Each user
+    asks for one item, so the two kinds of queries are those of different users.
+    """
+    scorer, fit = fit_retrieval(experiment)
+    found = evaluate(
+        experiment.prepared,
+        TEST,
+        {"retrieval": scorer},
+        ks=experiment.config.evaluation.ks,
+        seed=experiment.config.train.seed,
+    )
+    kept = measured(found)
+    kept |= {"epochs": fit.best_epoch, "validation": {fit.monitor: fit.best}}
+    users = np.concatenate([found.asked.users, found.apart.users])
+    for name, model in found.models.items():
+        others = accuracy(model.apart, found.ks)
+        columns = {
+            (name, metric): np.concatenate([model.per_query[metric], values])
+            for metric, values in others.items()
+        }
+        bounds = bootstrap(columns, users, seed=found.seed, resamples=found.resamples)
+        every = {metric: bounds[name, metric] for metric in others}
+        kept["models"][name] = intervals_json(every)
+    number = len(users)
+    kept["counts"] |= {"queries": number, "users": number, "relevant": number}
+    kept["protocol"].append(
+        f"All {number:,} targets are counted here, with a training event or without."
+    )
+    return kept
+
+
+def both_stages(experiment: Experiment) -> dict[str, Any]:
+    """Do what `python -m trainer evaluate` does and keep what its report says."""
+    evaluate_experiment(experiment)
+    report = files.read_json(files.join(experiment.out, "report.json"))
+    return {
+        "protocol": report["protocol"],
+        "counts": report["counts"],
+        "chosen": report["about"]["chosen on validation"],
+        "models": {n: m["metrics"] for n, m in report["models"].items()},
+        "baselines": [n for n, m in report["models"].items() if m["is_baseline"]],
+        "comparisons": report["comparisons"],
+    }
+
+
+def with_and_without_text(experiment: Experiment) -> dict[str, Any]:
+    """Measure the recall of cold items by the model, and by the same without text."""
+    text = dataclasses.replace(experiment.config.text, preset="")
+    blind = dataclasses.replace(
+        experiment,
+        config=dataclasses.replace(experiment.config, text=text),
+        out=files.join(experiment.out, "no-text"),
+    )
+    # Both of them at once, so that the difference is paired.
+    scorers = {
+        "retrieval": fit_retrieval(experiment)[0],
+        "without text": fit_retrieval(blind)[0],
+    }
+    metric = f"recall@{LONG_K}"
+    kept = measured(
+        evaluate(
+            experiment.prepared,
+            TEST,
+            scorers,
+            ks=experiment.config.evaluation.ks,
+            compared=(metric,),
+            seed=experiment.config.train.seed,
+        )
+    )
+    means = [kept["models"][name][metric]["mean"] for name in scorers]
+    kept["ratio"] = {metric: means[0] / means[1] if means[1] else None}
+    return kept
