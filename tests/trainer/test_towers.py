@@ -244,7 +244,7 @@ def test_vectors_of_items_and_queries(prepared: Prepared, log: EventLog) -> None
     [
         {"loss": "full_softmax"},
         {"loss": "sampled_softmax", "hard_negatives": 3, "block": "gated"},
-        {"loss": "gbce", "use_trend": False, "block": "mean"},
+        {"loss": "gbce", "use_trend": False},
     ],
     ids=lambda fields: fields["loss"],
 )
