@@ -32,7 +32,7 @@ def interval_plot(
     and colour by side; `name`: what keeps this drawing's ids apart. Out: SVG.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_IN, 0.5 + 0.46 * len(rows)))
+        figure = Figure(figsize=(WIDTH_IN, 0.5 + 0.52 * len(rows)))
         axes = figure.subplots()
         digits = max(interval.decimals for _, interval in rows)
         for place, (label, found) in enumerate(rows):
@@ -43,17 +43,17 @@ def interval_plot(
             value = f"{found.mean:{'+' if difference else ''}.{digits}f}"
             # The label stands above its line: beside it, a phone has no room.
             across = axes.get_yaxis_transform()
-            axes.text(0, y + 0.28, label, transform=across, va="center")
+            axes.text(0, y + 0.33, label, transform=across, va="center")
             axes.text(
                 1,
-                y + 0.28,
+                y + 0.33,
                 value,
                 transform=across,
                 va="center",
                 ha="right",
                 color=SOFT,
             )
-        axes.set_ylim(-len(rows) + 0.55, 0.6)
+        axes.set_ylim(-len(rows) + 0.55, 0.65)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(5))
