@@ -109,6 +109,18 @@ def test_without_trust_the_network_adds_nothing(make: Make, prepared: Prepared) 
     assert np.abs(before - like).max() > 0.1
 
 
+def test_the_context_moves_each_candidate_in_its_own_way(
+    make: Make, prepared: Prepared
+) -> None:
+    model, request = make(), batch(prepared)
+    assert [f.name for f in prepared.features.context] == ["device"]
+    first = heads(model, request, prepared.num_items)["like"]
+    device = tf.ones_like(request["context.device"])
+    other = {**request, "context.device": device}
+    moved = heads(model, other, prepared.num_items)["like"] - first
+    assert np.ptp(moved, axis=1).min() > 1e-3  # One amount for all would move none.
+
+
 @pytest.mark.parametrize("attention_heads", [0, 2])
 def test_permuted_candidates_have_permuted_scores(
     make: Make, prepared: Prepared, attention_heads: int
