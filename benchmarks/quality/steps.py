@@ -48,7 +48,7 @@ class Step:
         return Experiment(config=config, path=path, out=str(folder))
 
 
-SHORT = ("retrieval.epochs=4", "retrieval.patience=4")
+SHORT = ("retrieval.epochs=4", "retrieval.patience=4", "ranking.max_examples=50000")
 SAME_SPLIT = "github.com/blondered/transformer_benchmark"
 OWN_SPLIT = "HSTU-large, its own split, github.com/meta-recsys/generative-recommenders"
 STEPS = {
@@ -81,9 +81,10 @@ STEPS = {
         overrides=(
             *("data.split.kind='rolling'", "data.split.cuts=5"),
             *("data.split.test=0.04", "data.split.validation=0.08"),
+            *SHORT,
         ),
         published={},
-        says="MovieLens-1M, five temporal splits pooled",
+        says="MovieLens-1M, five temporal splits pooled, four epochs of retrieval",
     ),
     "ablation-retrieval": Step(
         toml="ml-1m.toml",
@@ -111,9 +112,10 @@ STEPS = {
     "cold-1m": Step(
         toml="ml-1m.toml",
         measure=with_and_without_text,
-        overrides=("data.split.kind='cold_items'",),
+        overrides=("data.split.kind='cold_items'", *SHORT),
         published={},
-        says="MovieLens-1M, a tenth of the items without any training event",
+        says="MovieLens-1M, a tenth of the items without any training event, "
+        "four epochs",
     ),
     "cold-amazon": Step(
         toml="amazon-2018-scientific.toml",
