@@ -14,7 +14,7 @@ from data.errors import ConfigError, nearest
 from data.schema import DataConfig, as_table
 from data.settings import build, read_toml
 
-IndexKind = Literal["brute_force", "scann"]
+IndexKind = Literal["brute_force", "partitioned", "scann"]
 
 
 def _positive(config: Any, *names: str) -> None:

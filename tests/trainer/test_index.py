@@ -164,6 +164,21 @@ def test_scann_is_used_from_its_least_size_on() -> None:
     assert kind_of(SCANN_NEEDS - 1) == "brute_force"
 
 
+def test_partitioned_is_used_from_its_least_size_on(monkeypatch: Any) -> None:
+    monkeypatch.setattr("trainer.models.index.build.EXACT_BELOW", 4_000)
+    rng = np.random.default_rng(2)
+    vectors = rng.normal(size=(20, 16))[rng.integers(0, 20, 6_001)]
+    vectors += 0.1 * rng.normal(size=vectors.shape)
+    vectors = vectors.astype(np.float32)
+
+    def kind_of(items: int) -> str:
+        servable = np.r_[False, np.arange(6_000) < items]
+        return build_index("partitioned", vectors, servable, k=10).kind
+
+    assert kind_of(3_999) == "brute_force"
+    assert kind_of(6_000) == "partitioned"
+
+
 def test_without_scann_another_index_stands_in(monkeypatch: Any) -> None:
     monkeypatch.setattr("trainer.models.index.build.is_available", lambda: False)
     vectors = table(np.random.default_rng(1), 40)

@@ -1,20 +1,85 @@
-"""Chooses and builds an index of the wanted kind for a catalogue."""
+"""Chooses, tunes and builds an index of the wanted kind for a catalogue."""
 
 import numpy as np
 
 from trainer.config import IndexKind
 from trainer.models.index.base import Index
 from trainer.models.index.brute_force import BruteForce
+from trainer.models.index.partitioned import Partitioned
+from trainer.models.index.partitions import (
+    MOST_PROBES,
+    MOST_QUERIES,
+    ROWS_OF_A_PROBE,
+    SIZES,
+    Partitions,
+    Truth,
+    Tuned,
+    part,
+    tune,
+)
 from trainer.models.index.scann import Scann, is_available
 
 SCANN_NEEDS = 17  # It trains 16 clusters, and with fewer items it raises.
+# Under this size exact search is as fast: it has a dozen ops and no loop.
+EXACT_BELOW = 20_000
+WANTED_RECALL = 0.98
+TUNED_K = 100
+SEED = 0
 
 
-def build_index(kind: IndexKind, vectors: np.ndarray, servable: np.ndarray) -> Index:
-    """Build an index; exact search where ScaNN is absent or the catalogue too small.
+def build_index(
+    kind: IndexKind,
+    vectors: np.ndarray,
+    servable: np.ndarray,
+    *,
+    queries: np.ndarray | None = None,
+    k: int = TUNED_K,
+    recall: float = WANTED_RECALL,
+) -> Index:
+    """Build an index, tuned to a recall; exact search where that serves better.
 
-    In: `vectors` float32 (items + 1, dim), of length 1; `servable` bool (items + 1,).
+    That is so where ScaNN is absent, the catalogue small, or no number of partitions
+    found the recall at less cost. In: `vectors` float32 (items + 1, dim); `servable`
+    bool (items + 1,); `queries` float32 (n, dim), real ones if there are any, in no
+    order, else items stand in for them; `recall` at `k`.
     """
-    if kind == "scann" and is_available() and servable.sum() >= SCANN_NEEDS:
+    items = int(servable.sum())
+    if queries is None or not len(queries):
+        queries = items_as_queries(vectors, servable)
+    if kind == "scann" and is_available() and items >= SCANN_NEEDS:
         return Scann(vectors, servable)
+    if kind == "partitioned" and items >= EXACT_BELOW:
+        index = tuned_partitioned(vectors, servable, queries, k, recall)
+        return index or BruteForce(vectors, servable)
     return BruteForce(vectors, servable)
+
+
+def items_as_queries(vectors: np.ndarray, servable: np.ndarray) -> np.ndarray:
+    """Draw items that stand in for queries. Out: float32 (n, dim)."""
+    rows = np.flatnonzero(servable)
+    rng = np.random.default_rng(SEED)
+    return vectors[rng.choice(rows, min(len(rows), MOST_QUERIES), replace=False)]
+
+
+def tuned_partitioned(
+    vectors: np.ndarray,
+    servable: np.ndarray,
+    queries: np.ndarray,
+    k: int,
+    recall: float,
+    sizes: tuple[int, ...] = SIZES,
+) -> Partitioned | None:
+    """Part the catalogue by each size and keep the cheapest; None where exact is.
+
+    See build_index. In: `sizes`: rows of the largest partition.
+    """
+    truth = Truth.of(vectors, servable, queries, k)
+    tried: list[tuple[Partitions, Tuned]] = []
+    for size in sizes:
+        partitions = part(vectors, servable, queries, size)
+        tried.append((partitions, tune(partitions, truth, recall)))
+    partitions, tuned = min(tried, key=lambda pair: pair[1].cost(pair[0]))
+    exact = int(servable.sum()) + ROWS_OF_A_PROBE
+    if tuned.cost(partitions) >= exact or tuned.probes > MOST_PROBES:
+        return None
+    return Partitioned(vectors, partitions, tuned)

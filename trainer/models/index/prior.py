@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from trainer.models.index.base import PADDING_SCORE, Index, best, exclusion_mask
+from trainer.models.index.base import PADDING_SCORE, Index, best, is_excluded
 
 
 class Prior(Index):
@@ -16,7 +16,7 @@ class Prior(Index):
         super().__init__(name="prior")
         rows = np.flatnonzero(servable).astype(np.int32)
         rows = rows[np.argsort(-prior[rows], kind="stable")]
-        self.num_rows, self.num_indexed = len(prior), len(rows)
+        self.num_indexed = len(rows)
         self.rows = tf.Variable(rows, trainable=False, name="rows")
         self.scores = tf.Variable(prior[rows], trainable=False, name="scores")
 
@@ -30,5 +30,5 @@ class Prior(Index):
         shape = [tf.shape(queries)[0], deep]
         rows = tf.broadcast_to(self.rows[:deep], shape)
         scores = tf.broadcast_to(self.scores[:deep], shape)
-        out = tf.gather(exclusion_mask(excluded, self.num_rows), rows, batch_dims=1)
+        out = is_excluded(rows, excluded)
         return best(rows, tf.where(out, PADDING_SCORE, scores), k)
