@@ -1,10 +1,13 @@
 """Chooses, tunes and builds an index of the wanted kind for a catalogue."""
 
+import math
+
 import numpy as np
 
 from trainer.config import IndexKind
 from trainer.models.index.base import Index
 from trainer.models.index.brute_force import BruteForce
+from trainer.models.index.clusters import ROOM
 from trainer.models.index.partitioned import Partitioned
 from trainer.models.index.partitions import (
     MOST_PROBES,
@@ -17,13 +20,14 @@ from trainer.models.index.partitions import (
     part,
     tune,
 )
-from trainer.models.index.scann import Scann, is_available
+from trainer.models.index.scann import Scann, is_available, tune_leaves
 
 SCANN_NEEDS = 17  # It trains 16 clusters, and with fewer items it raises.
 # Under this size exact search is as fast: it has a dozen ops and no loop.
-EXACT_BELOW = 20_000
+EXACT_BELOW = 40_000
 WANTED_RECALL = 0.98
 TUNED_K = 100
+MOST_CENTRES = 3  # Times the square root of the items.
 SEED = 0
 
 
@@ -47,11 +51,26 @@ def build_index(
     if queries is None or not len(queries):
         queries = items_as_queries(vectors, servable)
     if kind == "scann" and is_available() and items >= SCANN_NEEDS:
-        return Scann(vectors, servable)
+        return tuned_scann(vectors, servable, queries, k, recall)
     if kind == "partitioned" and items >= EXACT_BELOW:
         index = tuned_partitioned(vectors, servable, queries, k, recall)
         return index or BruteForce(vectors, servable)
     return BruteForce(vectors, servable)
+
+
+def tuned_scann(
+    vectors: np.ndarray,
+    servable: np.ndarray,
+    queries: np.ndarray,
+    k: int,
+    recall: float,
+) -> Scann:
+    """Build ScaNN's index and tune it; see build_index."""
+    index = Scann(vectors, servable)
+    if index.num_leaves > 1:
+        truth = Truth.of(vectors, servable, queries, k)
+        index.leaves = tune_leaves(index, truth, recall + (1 - recall) / 4)
+    return index
 
 
 def items_as_queries(vectors: np.ndarray, servable: np.ndarray) -> np.ndarray:
@@ -75,7 +94,9 @@ def tuned_partitioned(
     """
     truth = Truth.of(vectors, servable, queries, k)
     tried: list[tuple[Partitions, Tuned]] = []
-    for size in sizes:
+    # More partitions than this take long to learn and to choose from.
+    least = math.sqrt(servable.sum()) / (MOST_CENTRES * ROOM)
+    for size in [s for s in sizes if s >= least] or [max(sizes)]:
         partitions = part(vectors, servable, queries, size)
         tried.append((partitions, tune(partitions, truth, recall)))
     partitions, tuned = min(tried, key=lambda pair: pair[1].cost(pair[0]))

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 ITERATIONS = 10
-ROWS_PER_CENTRE = 64  # Of a sample that centres are learned from.
+ROWS_PER_CENTRE = 32  # Of a sample that centres are learned from.
 LEAST_SAMPLE = 50_000
 CHUNK = 16_384
 ROOM = 0.4  # How full clusters are on average.

@@ -1,6 +1,5 @@
 """An approximate index of stock ops: only the most promising partitions are scored."""
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,32 +15,35 @@ from trainer.models.index.base import (
 from trainer.models.index.brute_force import left_out
 from trainer.models.index.partitions import Partitions, Tuned
 
-ALIGNED = 16  # Float32 numbers that make 64 bytes.
+# Float32 numbers that make 64 bytes: so many rows end at a multiple of it, whatever
+# their width, and TensorFlow slices without a copy only at such places.
+ALIGNED = 16
 PARALLEL = 4
 
 
 class Looked(NamedTuple):
     """What was scored for some queries.
 
-    `scores`: (b, n), PADDING_SCORE for what is left out; `first`: (b, p) the place in
-    the table where each of the windows begins that the scores are of; `met`: (m, 2)
-    the query and the score of each excluded row that was met.
+    `scores`: (b, n), PADDING_SCORE for what is left out; `firsts`: (b, p) the place in
+    the table where each partition begins; `ends`: (b, p) where its scores end in n;
+    `met`: (m,) the query and the score of each excluded row that was met.
     """
 
     scores: tf.Tensor
-    first: tf.Tensor
+    firsts: tf.Tensor
+    ends: tf.Tensor
     met: tuple[tf.Tensor, tf.Tensor]
 
 
 class Partitioned(Index):
     """Spherical k-means partitions; the nearest are scored, exactly, in float32.
 
-    The table holds the rows in the order of their partitions, and a partition is read
-    by a slice of it, which TensorFlow makes without a copy where it begins at a
-    multiple of 64 bytes. Each slice has the width of the largest partition, so that
-    all shapes are known; what it holds of the next partition is masked. A query is
-    answered from `tuned.probes` partitions; if exclusions or a large k ask for more,
-    from as many as were found to serve that depth; if that is not enough, from all.
+    The table holds the rows in the order of their partitions, so that a partition is
+    read by a slice of it, without a copy. Each has zeros behind it up to a multiple of
+    ALIGNED rows, and a last column, -1e30 for them, whose factor is 1 in every query:
+    nothing has to be masked. A query is answered from `tuned.probes` partitions; if
+    exclusions or a large k ask for more, from as many as were found to serve that
+    depth; if that is not enough, from all.
 
     Equal scores go to the lower row among all that was scored.
     """
@@ -53,34 +55,31 @@ class Partitioned(Index):
     ) -> None:
         """In: `vectors` float32 (items + 1, dim), which `partitions` parts."""
         super().__init__(name="partitioned")
-        rows, dim = partitions.rows, vectors.shape[1]
         self.tuned, self.num_partitions = tuned, len(partitions)
         self.probes = min(tuned.probes, len(partitions))
-        self.dim = dim
-        self.unit = ALIGNED // math.gcd(ALIGNED, dim)  # Rows that end at 64 bytes.
-        width = partitions.largest + self.unit - 1
-        self.width = width + -width % BLOCK  # A multiple of any unit, too.
-        filled = len(rows) + self.width
-        filled += -filled % BLOCK  # A multiple of any unit.
-        missing = filled - len(rows)
-        self.num_indexed, self.num_places = len(rows), filled
-        # Places behind the last row are named row 0; so is the place of row 0.
-        table = np.pad(vectors[rows], [(0, missing), (0, 0)])
-        table = table.reshape(-1, self.unit * dim).astype(np.float32)
-        self.table = tf.Variable(table, trainable=False, name="table")
-        padded = np.pad(rows, (0, missing))
-        self.rows = tf.Variable(padded, trainable=False, name="rows")
-        place = np.full(len(vectors), filled - 1, np.int32)
-        place[rows] = np.arange(len(rows), dtype=np.int32)
-        self.place = tf.Variable(place, trainable=False, name="places")
-        bounds = np.stack([partitions.starts, partitions.sizes], axis=1)
-        self.bounds = tf.Variable(bounds, trainable=False, name="bounds")
+        self.probed_rows = int(self.probes * partitions.sizes.mean())
+        blocks = -(-partitions.sizes // ALIGNED)
+        starts = np.cumsum(blocks) - blocks
+        shifts = np.repeat(starts * ALIGNED - partitions.starts, partitions.sizes)
+        places = np.arange(len(partitions.rows)) + shifts
+        # The last place is the one of row 0 and of all that is not servable.
+        count = int(blocks.sum()) * ALIGNED + 1
+        rows = np.zeros(count + -count % BLOCK, np.int32)
+        rows[places] = partitions.rows
+        hidden = np.where(rows > 0, 0, PADDING_SCORE).astype(np.float32)
+        table = np.where(rows[:, None] > 0, vectors[rows], 0)
+        table = np.concatenate([table, hidden[:, None]], axis=1)
+        place = np.full(len(vectors), len(rows) - 1, np.int32)
+        place[partitions.rows] = places
+        bounds = np.stack([starts, blocks], axis=1).astype(np.int32)
         spreads = tuned.spread * partitions.spreads[:, None]
         centres = np.concatenate([partitions.centres, spreads], axis=1)
-        self.centres = tf.Variable(
-            centres.astype(np.float32), trainable=False, name="centres"
-        )
-        self.weights = tf.Variable(partitions.weights, trainable=False, name="weights")
+        self.dim = table.shape[1]
+        self.table = _constant(table.reshape(-1, ALIGNED * self.dim), "table")
+        self.rows, self.place = _constant(rows, "rows"), _constant(place, "places")
+        self.bounds = _constant(bounds, "bounds")
+        self.centres = _constant(centres, "centres")
+        self.weights = _constant(partitions.weights, "weights")
 
     def settings(self) -> dict[str, Any]:
         """Return partitions, probes and the depth that they serve."""
@@ -89,7 +88,7 @@ class Partitioned(Index):
             "probes": self.probes,
             "depth": self.tuned.depth,
             "spread": self.tuned.spread,
-            "rows_scored": self.probes * self.width,
+            "rows_scored": self.probed_rows,
         }
 
     def search(
@@ -101,6 +100,7 @@ class Partitioned(Index):
         affinities = tf.matmul(probing, self.centres, transpose_b=True)
         _, probes = tf.math.top_k(affinities, self.probes)
         places = tf.gather(tf.convert_to_tensor(self.place), excluded)
+        queries = tf.pad(queries, [[0, 0], [0, 1]], constant_values=1.0)
         near = self._look(queries, probes, places, self._sliced)
         rows, scores, need = self._take(near, k)
         short = need > self.tuned.depth
@@ -150,81 +150,82 @@ class Partitioned(Index):
         at = tf.searchsorted(self.tuned.depths, depth)[0]
         return tf.gather(self.tuned.deep_probes, at), tf.gather(self.tuned.depths, at)
 
-    def _sliced(self, queries: tf.Tensor, blocks: tf.Tensor) -> tf.Tensor:
-        """Score the tuned number of windows without copying them.
+    def _sliced(self, queries: tf.Tensor, bounds: tf.Tensor) -> tf.Tensor:
+        """Score the tuned number of partitions without copying them.
 
-        In: `blocks` int32 (b, probes), where they begin. Out: (b, probes, width).
+        In: `bounds` int32 (b, probes, 2), first and number of blocks. Out: (b, n).
         """
         table = tf.convert_to_tensor(self.table)
-        begins = tf.stack([blocks, tf.zeros_like(blocks)], axis=2)
-        size = [self.width // self.unit, self.unit * self.dim]
+        starts, blocks = tf.unstack(bounds, axis=2)
+        widths = tf.fill(tf.shape(blocks), ALIGNED * self.dim)
+        begins = tf.stack([starts, tf.zeros_like(starts)], axis=2)
+        sizes = tf.stack([blocks, widths], axis=2)
+        most = tf.reduce_max(tf.reduce_sum(blocks, axis=1)) * ALIGNED
+        most += -most % BLOCK
 
-        def windows(one: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-            query, begins = one
-            parts = [
-                tf.slice(table, begin, size)
-                for begin in tf.unstack(begins, self.probes)
-            ]
-            if self.unit > 1:
-                parts = [tf.reshape(part, [self.width, self.dim]) for part in parts]
+        def windows(one: tuple[tf.Tensor, ...]) -> tf.Tensor:
+            query, begins, sizes = one
             query = query[None]
-            scores = [tf.matmul(query, part, transpose_b=True) for part in parts]
-            return tf.concat(scores, axis=0)
+            begins, sizes = (tf.unstack(x, self.probes) for x in (begins, sizes))
+            scores = []
+            for begin, size in zip(begins, sizes, strict=True):
+                part = tf.reshape(tf.slice(table, begin, size), [-1, self.dim])
+                scores.append(tf.matmul(query, part, transpose_b=True))
+            scores = tf.concat(scores, axis=1)[0]
+            edges = [[0, most - tf.shape(scores)[0]]]
+            return tf.pad(scores, edges, constant_values=PADDING_SCORE)
 
         def for_each() -> tf.Tensor:
-            signature = tf.TensorSpec([self.probes, self.width], tf.float32)
             return tf.map_fn(
                 windows,
-                (queries, begins),
-                fn_output_signature=signature,
+                (queries, begins, sizes),
+                fn_output_signature=tf.TensorSpec([None], tf.float32),
                 parallel_iterations=PARALLEL,
             )
 
-        alone = tf.equal(tf.shape(queries)[0], 1)
-        return tf.cond(alone, lambda: windows((queries[0], begins[0]))[None], for_each)
+        def for_one() -> tf.Tensor:
+            return windows((queries[0], begins[0], sizes[0]))[None]
 
-    def _gathered(self, query: tf.Tensor, blocks: tf.Tensor) -> tf.Tensor:
-        """Score any number of windows of one query, from a copy of them."""
-        each = tf.range(self.width // self.unit)
-        parts = tf.gather(tf.convert_to_tensor(self.table), blocks[0][:, None] + each)
+        several = [lambda: tf.zeros([0, BLOCK]), for_one, for_each]
+        return tf.switch_case(tf.minimum(tf.shape(queries)[0], 2), several)
+
+    def _gathered(self, query: tf.Tensor, bounds: tf.Tensor) -> tf.Tensor:
+        """Score any number of partitions of one query, from a copy of them."""
+        starts, blocks = tf.unstack(bounds[0], axis=1)
+        wanted = tf.ragged.range(starts, starts + blocks).flat_values
+        parts = tf.gather(tf.convert_to_tensor(self.table), wanted)
         parts = tf.reshape(parts, [-1, self.dim])
         scores = tf.matmul(query, parts, transpose_b=True)
-        return tf.reshape(scores, [1, -1, self.width])
+        edges = [[0, 0], [0, -tf.shape(scores)[1] % BLOCK]]
+        return tf.pad(scores, edges, constant_values=PADDING_SCORE)
 
     def _look(
         self, queries: tf.Tensor, probes: tf.Tensor, places: tf.Tensor, score: Any
     ) -> Looked:
         """Score the rows of some partitions. In: int32 `probes` (b, p)."""
         bounds = tf.gather(tf.convert_to_tensor(self.bounds), probes)
-        starts, sizes = tf.unstack(bounds, axis=2)
-        blocks = starts // self.unit
-        first = blocks * self.unit
-        window = tf.range(self.width)
-        ahead = window - (starts - first)[:, :, None]
-        inside = (ahead >= 0) & (ahead < sizes[:, :, None])
-        scores = tf.where(inside, score(queries, blocks), PADDING_SCORE)
-        scores = tf.reshape(scores, [tf.shape(queries)[0], -1])
+        scores = score(queries, bounds)
+        firsts, counts = tf.unstack(bounds * ALIGNED, axis=2)
+        ends = tf.cumsum(counts, axis=1)
         # Of each excluded row, the slot of its partition, where that is looked at.
-        ahead = places[:, :, None] - starts[:, None]
-        met = tf.where((ahead >= 0) & (ahead < sizes[:, None]))
-        query, excluded, slot = tf.unstack(tf.cast(met, tf.int32), axis=1)
+        ahead = places[:, :, None] - firsts[:, None]
+        met = tf.where((ahead >= 0) & (ahead < counts[:, None]))
+        query, _, slot = tf.unstack(tf.cast(met, tf.int32), axis=1)
         of_slot = tf.stack([query, slot], axis=1)
-        offset = tf.gather_nd(places, tf.stack([query, excluded], axis=1))
-        offset -= tf.gather_nd(first, of_slot)
-        at = tf.stack([query, slot * self.width + offset], axis=1)
+        at = tf.gather_nd(ends - counts, of_slot) + tf.gather_nd(ahead, met)
+        at = tf.stack([query, at], axis=1)
         hidden = tf.gather_nd(scores, at)
         none = tf.fill(tf.shape(hidden), PADDING_SCORE)
         scores = tf.tensor_scatter_nd_update(scores, at, none)
-        return Looked(scores, first, (query, hidden))
+        return Looked(scores, firsts, ends, (query, hidden))
 
     def _look_at_all(self, query: tf.Tensor, places: tf.Tensor) -> Looked:
-        """Score the whole table for one query, as one window."""
+        """Score the whole table for one query."""
         table = tf.reshape(tf.convert_to_tensor(self.table), [-1, self.dim])
-        scores = tf.matmul(query, table, transpose_b=True)
-        there = tf.range(self.num_places) < self.num_indexed
-        scores = left_out(tf.where(there, scores, PADDING_SCORE), places)
+        scores = left_out(tf.matmul(query, table, transpose_b=True), places)
         first = tf.zeros([1, 1], tf.int32)
-        return Looked(scores, first, (first[0, :0], scores[0, :0]))
+        end = tf.fill([1, 1], tf.shape(scores)[1])
+        return Looked(scores, first, end, (first[0, :0], scores[0, :0]))
 
     def _take(
         self, looked: Looked, k: tf.Tensor
@@ -234,28 +235,43 @@ class Partitioned(Index):
         Out: rows and scores (b, k), and int32 (b,): k, and as many more as there were
         better ones among the excluded; beyond all depths if k were not found.
         """
-        scores, first, (query, hidden) = looked
+        scores, (query, hidden) = looked.scores, looked.met
         batch, count = tf.unstack(tf.shape(scores))
-        each = count // tf.shape(first)[1]
         width = tf.minimum(k + 1, count)
         values, at = top_places(scores, width)
         last = values[:, tf.minimum(k, width) - 1]
         ends = tf.equal(values[:, -1], last) & (last > PADDING_SCORE)
         tied = (width > k) & tf.reduce_any(ends)
-        table_rows = tf.convert_to_tensor(self.rows)
-
-        def rows_at(at: tf.Tensor) -> tf.Tensor:
-            begin = tf.gather(first, at // each, batch_dims=1)
-            return tf.gather(table_rows, begin + at % each)
 
         def among_all() -> tuple[tf.Tensor, tf.Tensor]:
             # Equal scores on both sides of the end: the lower rows are wanted.
             everywhere = tf.broadcast_to(tf.range(count), [batch, count])
-            return in_order(rows_at(everywhere), scores, k)
+            return in_order(self._rows_at(looked, everywhere), scores, k)
 
-        rows, found = tf.cond(tied, among_all, lambda: in_order(rows_at(at), values, k))
+        def plainly() -> tuple[tf.Tensor, tf.Tensor]:
+            return in_order(self._rows_at(looked, at), values, k)
+
+        rows, found = tf.cond(tied, among_all, plainly)
         better = tf.cast(hidden >= tf.gather(last, query), tf.int32)
         better = tf.math.unsorted_segment_sum(better, query, batch)
         missing = (last <= PADDING_SCORE) | (width < k)
         beyond = int(self.tuned.depths[-1]) + 1
         return rows, found, tf.where(missing, beyond, k + better)
+
+    def _rows_at(self, looked: Looked, at: tf.Tensor) -> tf.Tensor:
+        """Return the rows whose scores stand at some places. In, out: int32 (b, m)."""
+        slot = tf.searchsorted(looked.ends, at, side="right")
+        # What fills up the scores behind the last partition is no row.
+        inside = slot < tf.shape(looked.ends)[1]
+        slot = tf.where(inside, slot, 0)
+        back = tf.gather(looked.ends, slot, batch_dims=1) - at
+        begins = looked.firsts + tf.concat(
+            [looked.ends[:, :1], looked.ends[:, 1:] - looked.ends[:, :-1]], axis=1
+        )
+        place = tf.gather(begins, slot, batch_dims=1) - back
+        place = tf.where(inside, place, self.rows.shape[0] - 1)
+        return tf.gather(tf.convert_to_tensor(self.rows), place)
+
+
+def _constant(values: np.ndarray, name: str) -> tf.Variable:
+    return tf.Variable(values, trainable=False, name=name)

@@ -7,8 +7,7 @@ import numpy as np
 from trainer.models.index.clusters import ROOM, cluster
 from trainer.models.index.truth import exact_answers
 
-# Rows of the largest partition; with up to 15 of the one before they fill a window.
-SIZES = (496, 1008, 2032)
+SIZES = (512, 1024, 2048)  # Rows of the largest partition.
 SPREADS = (0.0, 0.2, 0.4, 0.6)
 LEAST_WEIGHT = 0.1
 # What it costs to look at a partition, in rows of it scored: measured by slices of 64
@@ -23,10 +22,11 @@ SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What queries ask for. `rows`: int32 (n, deepest), best first, padded with 0."""
+    """What queries ask for: `rows` and `scores` (n, deepest), best first."""
 
     queries: np.ndarray
     rows: np.ndarray
+    scores: np.ndarray
     depths: np.ndarray
 
     @classmethod
@@ -37,8 +37,8 @@ class Truth:
         queries = queries[:MOST_QUERIES]
         most = max(int(servable.sum()) // 4, 1)
         depths = np.unique([min(int(k * depth), most) for depth in DEPTHS])
-        rows, _ = exact_answers(vectors, servable, queries, int(depths[-1]))
-        return cls(queries=queries, rows=rows, depths=depths)
+        rows, scores = exact_answers(vectors, servable, queries, int(depths[-1]))
+        return cls(queries=queries, rows=rows, scores=scores, depths=depths)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,8 @@ class Tuned:
 
     def cost(self, partitions: Partitions) -> int:
         """Return the cost of a search, in rows scored."""
-        each = ROWS_OF_A_PROBE + partitions.largest
-        return self.probes * each + len(partitions)
+        each = ROWS_OF_A_PROBE + partitions.sizes.mean()
+        return int(self.probes * each) + len(partitions)
 
 
 def query_weights(queries: np.ndarray) -> np.ndarray:
