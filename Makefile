@@ -28,7 +28,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= $(if $(filter 1,$(GPU)),2,3)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data train evaluate export serve query test test-real lint format \
-	type bench bench-data bench-quality lock clean
+	type bench bench-data bench-index bench-quality lock clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -96,6 +96,9 @@ bench: $(READY) ## all benchmarks
 
 bench-data: $(READY) ## prepare and read 25 million generated rows (DOUBLE=1: and 50)
 	@$(PY) -m benchmarks.prepare_scale $(if $(filter 1,$(DOUBLE)),--double)
+
+bench-index: $(READY) ## indexes beside FAISS and hnswlib (ITEMS="100000 1000000")
+	@$(PY) -m benchmarks.index $(ITEMS:%=--items=%)
 
 bench-quality: $(READY) ## train and measure STEP= of docs/quality.md (SEED=, SET=)
 	@test -n "$(STEP)" || { echo "usage: make bench-quality STEP=leave-one-out" \

@@ -189,6 +189,14 @@ def test_no_partitions_where_they_do_not_pay() -> None:
     assert tuned_partitioned(vectors, servable, queries, 100, 0.98) is None
 
 
+def test_no_table_is_gathered_from_as_a_variable() -> None:
+    """One such op makes TensorFlow copy the whole variable at each later reading."""
+    graph = compiled(0).get_concrete_function().graph.as_graph_def()
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    assert "Slice" in {node.op for node in nodes}
+    assert "ResourceGather" not in {node.op for node in nodes}
+
+
 def test_a_saved_index_has_stock_ops_alone(tmp_path: Path) -> None:
     module = tf.Module()
     module.index = index_of(2)

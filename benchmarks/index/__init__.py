@@ -1,0 +1,1 @@
+"""Speed and recall of the indexes, beside the libraries that others use."""
