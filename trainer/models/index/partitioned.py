@@ -240,18 +240,24 @@ class Partitioned(Index):
         width = tf.minimum(k + 1, count)
         values, at = top_places(scores, width)
         last = values[:, tf.minimum(k, width) - 1]
-        ends = tf.equal(values[:, -1], last) & (last > PADDING_SCORE)
-        tied = (width > k) & tf.reduce_any(ends)
 
         def among_all() -> tuple[tf.Tensor, tf.Tensor]:
             # Equal scores on both sides of the end: the lower rows are wanted.
             everywhere = tf.broadcast_to(tf.range(count), [batch, count])
             return in_order(self._rows_at(looked, everywhere), scores, k)
 
-        def plainly() -> tuple[tf.Tensor, tf.Tensor]:
+        def by_row() -> tuple[tf.Tensor, tf.Tensor]:
             return in_order(self._rows_at(looked, at), values, k)
 
-        rows, found = tf.cond(tied, among_all, plainly)
+        def plainly() -> tuple[tf.Tensor, tf.Tensor]:
+            return self._rows_at(looked, at[:, :k]), values[:, :k]
+
+        equal = tf.equal(values[:, 1:], values[:, :-1])
+        ties = tf.reduce_any(equal) | (width <= k)
+        beyond_end = equal[:, -1:] & (last[:, None] > PADDING_SCORE)
+        many = (width > k) & tf.reduce_any(beyond_end)
+        branch = tf.cast(ties, tf.int32) + tf.cast(many, tf.int32)
+        rows, found = tf.switch_case(branch, [plainly, by_row, among_all])
         better = tf.cast(hidden >= tf.gather(last, query), tf.int32)
         better = tf.math.unsorted_segment_sum(better, query, batch)
         missing = (last <= PADDING_SCORE) | (width < k)
