@@ -220,8 +220,12 @@ def test_no_later_event_changes_a_model(prepared: Prepared, log: EventLog) -> No
     assert slots.num_slots == known.sum() + 1 < prepared.num_items + 1
 
 
-def test_vectors_of_items_and_queries(prepared: Prepared, log: EventLog) -> None:
-    model = retrieval_model(prepared, log)
+@pytest.mark.parametrize("use_trend", [True, False])
+def test_vectors_of_items_and_queries(
+    prepared: Prepared, log: EventLog, use_trend: bool
+) -> None:
+    """Without a trend a graph of no width ended processes with oneDNN."""
+    model = retrieval_model(prepared, log, use_trend=use_trend)
     vectors = model.item_vectors(prepared.num_items)
     assert vectors.shape == (prepared.num_items + 1, DIM)
     assert not vectors[0].any()

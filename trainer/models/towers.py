@@ -156,12 +156,13 @@ class QueryTower(tf.keras.layers.Layer):
             )
         self.hidden = tf.keras.layers.Dense(2 * config.dim, "gelu", name="hidden")
         self.trend_width = TREND_WIDTH if config.use_trend else 0
-        self.trend = tf.keras.layers.Dense(
-            self.trend_width,
-            kernel_initializer="zeros",
-            bias_initializer=tf.keras.initializers.Constant(TREND_START),
-            name="trend",
-        )
+        if self.trend_width:  # oneDNN ends the process at a product of no width.
+            self.trend = tf.keras.layers.Dense(
+                self.trend_width,
+                kernel_initializer="zeros",
+                bias_initializer=tf.keras.initializers.Constant(TREND_START),
+                name="trend",
+            )
         self.trend_boost = tf.Variable(
             tf.zeros([self.trend_width]), trainable=False, name="trend_boost"
         )
@@ -199,8 +200,10 @@ class QueryTower(tf.keras.layers.Layer):
             when = request_time_features(tf, time, last_time)
             parts.append(tf.cast(when, state.dtype))
         hidden = self.hidden(tf.concat(parts, axis=-1))
-        gain = tf.cast(self.trend(hidden), tf.float32) + self.trend_boost
-        return state + self.out(hidden), gain
+        query = state + self.out(hidden)
+        if not self.trend_width:
+            return query, tf.zeros([tf.shape(state)[0], 0])
+        return query, tf.cast(self.trend(hidden), tf.float32) + self.trend_boost
 
     def call(
         self,
