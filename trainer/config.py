@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data.errors import ConfigError, nearest
+from data.features import FeatureSet
 from data.schema import DataConfig, as_table
 from data.settings import build, read_toml
 
@@ -268,6 +269,10 @@ class ExportConfig:
     validation chose; "none" exports the evaluated fit. `k`: items that
     `serving_default` returns. `max_history`, `max_exclude`: the widths that clients
     send. `max_seen`: seen items kept for each user, the newest.
+
+    `mmr`: how much difference counts in a recommended list against the score, from 0
+    to 1 (maximal marginal relevance). `max_per_category`: items of one value of the
+    item column `category` before others come first; 0 for no such cap.
     """
 
     refit: Literal["full", "none"] = "full"
@@ -279,6 +284,9 @@ class ExportConfig:
     user_state: bool = True
     retrieval_index: IndexKind = "scann"
     recommender_index: IndexKind = "brute_force"
+    mmr: float = 0.0
+    max_per_category: int = 0
+    category: str = ""
     keep_versions: int = 3
 
     def __post_init__(self) -> None:
@@ -286,6 +294,24 @@ class ExportConfig:
         _positive(self, "keep_versions")
         if self.k > self.max_k:
             raise ConfigError(f"k is {self.k}, above max_k {self.max_k}.")
+        _at_least_0(self, "max_per_category")
+        if not 0 <= self.mmr <= 1:
+            raise ConfigError(f"mmr is {self.mmr}, expected from 0 to 1.")
+        if bool(self.max_per_category) != bool(self.category):
+            raise ConfigError(
+                f"max_per_category is {self.max_per_category} and category "
+                f"{self.category!r}: expected both or neither."
+            )
+
+    def check(self, features: FeatureSet) -> None:
+        """Raise ConfigError if `category` is no item column of values."""
+        kinds = ("categorical", "multi_categorical")
+        names = [f.name for f in features.items if f.kind in kinds]
+        if self.category and self.category not in names:
+            raise ConfigError(
+                f"[export] category: {self.category!r} is no item column of kind "
+                f"{' or '.join(kinds)}. {nearest(self.category, names)}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,7 +132,12 @@ def _plain(value: Any) -> Any:
 
 
 def train(experiment: Experiment) -> None:
-    """Do whatever of the job is not done yet, and say what there is at the end."""
+    """Do whatever of the job is not done yet, and say what there is at the end.
+
+    Raises: ConfigError, before anything is fitted, when the [export] asks for what
+    the data do not have.
+    """
+    experiment.config.export.check(experiment.prepared.features)
     started = time.monotonic()
     evaluate(experiment)
     version = experiment.exported_version()

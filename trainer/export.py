@@ -20,6 +20,8 @@ from data.schema import as_table
 from trainer.affinity import Affinity
 from trainer.config import ExperimentConfig, IndexKind
 from trainer.model_card import model_card
+from trainer.models.content import ContentGraph
+from trainer.models.diversify import Diversifier, Diversity
 from trainer.models.index.base import Index
 from trainer.models.index.build import build_index
 from trainer.models.index.prior import Prior
@@ -111,6 +113,11 @@ class _Builder:
             calibration=fitted.calibration,
         )
         self.prior = popularity_prior(prepared, log)
+        self.content = ContentGraph(
+            features=prepared.features,
+            items=fitted.retrieval.item_tower,
+            text_tower=fitted.text_tower,
+        )
 
     def _profiles(self) -> np.ndarray:
         """Add up the users' likes; zeros where no state of users is exported."""
@@ -137,19 +144,27 @@ class _Builder:
         """Build a servable."""
         export, features = self.config.export, self.fitted.prepared.features
         shared: dict[str, Any] = {"catalogue": self.catalogue, "features": features}
-        if name == "retrieval":
-            return RetrievalServable(
-                retrieval=self.retrieval_graph(export.retrieval_index),
-                items=self.fitted.retrieval.item_tower,
-                text_tower=self.fitted.text_tower,
-                config=export,
-                **shared,
-            )
-        shared["retrieval"] = self.retrieval_graph(export.recommender_index)
-        shared["ranking"] = self.ranking
+        index = "retrieval" if name == "retrieval" else "recommender"
+        kind: IndexKind = getattr(export, f"{index}_index")
+        shared["retrieval"] = self.retrieval_graph(kind)
         if name == "ranking":
-            return RankingServable(**shared)
-        return RecommenderServable(config=export, **shared)
+            return RankingServable(ranking=self.ranking, **shared)
+        shared |= {"content": self.content, "config": export}
+        if name == "retrieval":
+            return RetrievalServable(**shared)
+        return RecommenderServable(
+            ranking=self.ranking, diversifier=self._diversifier(), **shared
+        )
+
+    def _diversifier(self) -> Diversifier | None:
+        export, prepared = self.config.export, self.fitted.prepared
+        diversity = Diversity(mmr=export.mmr, cap=export.max_per_category)
+        if diversity.is_off:
+            return None
+        codes = np.zeros((prepared.num_items + 1, 1), np.int32)
+        if export.category:
+            codes = prepared.item_features[export.category]
+        return Diversifier(diversity, codes.reshape(len(codes), -1))
 
     def saver(self, name: str, version: int, about: dict[str, Any]) -> Any:
         """Return a function that saves a servable into a folder."""

@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from data.features import FeatureSet, resources_of
 from trainer.config import ExportConfig
+from trainer.models.content import ContentGraph
+from trainer.models.diversify import Diversifier
 from trainer.models.index.base import PADDING_SCORE
 from trainer.models.recommender import RankingGraph, Request, RetrievalGraph, two_stages
 from trainer.models.state import Catalogue
-from trainer.models.text_tower import TextTower
-from trainer.models.towers import ItemTower
 
 Signatures = dict[str, Callable[..., dict[str, tf.Tensor]]]
 Answer = tuple[tf.Tensor, tf.Tensor]
@@ -41,11 +41,13 @@ class ListServable(tf.Module):
         *,
         retrieval: RetrievalGraph,
         catalogue: Catalogue,
+        content: ContentGraph,
         features: FeatureSet,
         config: ExportConfig,
     ) -> None:
         super().__init__()
         self.retrieval, self.catalogue, self.config = retrieval, catalogue, config
+        self.content = content
         self.context = {f.name: f for f in features.context}
         self._encode_context = {n: f.in_graph(tf) for n, f in self.context.items()}
         self._context_tables = _resources(self._encode_context)
@@ -66,7 +68,9 @@ class ListServable(tf.Module):
         history.append(_numbers("k", tf.int32))
         lists = [_lists("boost"), _lists("bury")]
         time = _numbers("time", tf.int64)
+        search = {"search": _function(self._search, [_ids("text")])}
         return {
+            **(search if self.content.reads_text else {}),
             "serving_default": _function(self._default, [_ids("user_id")]),
             "with_history": _function(self._with_history, history),
             "with_context": _function(
@@ -130,6 +134,15 @@ class ListServable(tf.Module):
         found = tf.where(known, found, 0)
         return self._named((found, tf.where(known, scores, PADDING_SCORE)))
 
+    def _search(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        queries = self.retrieval.as_queries(self.content.of_text(text))
+        none = tf.zeros([tf.shape(text)[0], 0], tf.int32)
+        k = tf.constant(self.config.k)
+        found, scores = self.retrieval.index.search(queries, k, none)
+        says = tf.strings.length(tf.strings.strip(text))[:, None] > 0
+        found = tf.where(says, found, 0)
+        return self._named((found, tf.where(says, scores, PADDING_SCORE)))
+
     def _no_context(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the codes of context that is not known."""
         batch = tf.shape(user_id)[0]
@@ -162,23 +175,6 @@ class ListServable(tf.Module):
 class RetrievalServable(ListServable):
     """`retrieval`: the first stage alone, and embeddings of users, items and texts."""
 
-    def __init__(
-        self, *, items: ItemTower, text_tower: TextTower | None, **parts: Any
-    ) -> None:
-        super().__init__(**parts)
-        self.items, self.text_tower = items, text_tower
-        self.features: FeatureSet = parts["features"]
-        self._encoders = {f.name: f.in_graph(tf) for f in self.features.items}
-        self._tables = _resources(self._encoders)
-        self._join_text = self.features.text.in_graph(tf)
-        if self.text_tower is not None:
-            # One function for all signatures: a BERT's graph costs load time.
-            self._encode = tf.function(
-                self.text_tower.encode_in_graph,
-                input_signature=[tf.TensorSpec([None], tf.string)],
-                autograph=False,
-            )
-
     def _answer(
         self,
         request: Request,
@@ -196,12 +192,10 @@ class RetrievalServable(ListServable):
         """Return the list signatures and those that embed."""
         signatures = super().signatures()
         signatures["embed_user"] = _function(self._embed_user, [_ids("user_id")])
-        if self.text_tower is not None:
+        if self.content.reads_text:
             signatures["embed_text"] = _function(self._embed_text, [_ids("text")])
-        if self.items.has_content:
-            texts = self.features.text.columns if self.text_tower else ()
-            inputs = [f.graph_input(tf) for f in self.features.items]
-            inputs += [_ids(name) for name in texts]
+        inputs = self.content.inputs()
+        if inputs:
             signatures["embed_item"] = _function(self._embed_item, inputs)
         return signatures
 
@@ -210,35 +204,20 @@ class RetrievalServable(ListServable):
         return {"embedding": self.retrieval.queries(request)}
 
     def _embed_text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        batch = tf.shape(text)[0]
-        codes: dict[str, tf.Tensor] = {}
-        for feature in self.features.items:
-            shape = {"categorical": [batch]}.get(feature.kind, [batch, 2])
-            dtype = tf.float32 if feature.kind == "numeric" else tf.int32
-            codes[feature.name] = tf.zeros(shape, dtype)
-        return self._embed(codes, text)
+        return {"embedding": self.retrieval.as_queries(self.content.of_text(text))}
 
     def _embed_item(self, **raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        codes = {name: encode(raw[name]) for name, encode in self._encoders.items()}
-        text = self._join_text(raw) if self.text_tower else None
-        return self._embed(codes, text)
-
-    def _embed(
-        self, codes: Mapping[str, tf.Tensor], text: tf.Tensor | None
-    ) -> dict[str, tf.Tensor]:
-        vector = None
-        if text is not None and self.text_tower is not None:
-            vector = self._encode(text)
-        vectors = self.items.unseen(codes, vector)
-        return {"embedding": self.retrieval.as_queries(vectors)}
+        return {"embedding": self.retrieval.as_queries(self.content.of_columns(raw))}
 
 
 class RecommenderServable(ListServable):
     """`recommender`: retrieval, exclusion, ranking and titles in one call."""
 
-    def __init__(self, *, ranking: RankingGraph, **parts: Any) -> None:
+    def __init__(
+        self, *, ranking: RankingGraph, diversifier: Diversifier | None, **parts: Any
+    ) -> None:
         super().__init__(**parts)
-        self.ranking = ranking
+        self.ranking, self.diversifier = ranking, diversifier
         self.num_candidates = ranking.model.config.candidates
 
     def _answer(
@@ -249,7 +228,7 @@ class RecommenderServable(ListServable):
         boost: tf.Tensor | None = None,
     ) -> Answer:
         stages = (self.retrieval, self.ranking, request, k, self.num_candidates)
-        return two_stages(*stages, context, boost)
+        return two_stages(*stages, context, boost, self.diversifier)
 
     def signatures(self) -> Signatures:
         """Return the list signatures and `describe`."""

@@ -180,6 +180,8 @@ def _add_items(calls: Calls, job: EvaluatedJob) -> None:
     calls.add("embed_user", "retrieval", "embed_user", user_id=users)
     words = [" ".join(words) for words in job.planted.words]
     texts = [*words, "", "xyzzy!"]
+    for servable in SERVABLES:
+        calls.add(f"{servable}/search", servable, "search", text=[*texts, " \t"])
     calls.add("embed_text", "retrieval", "embed_text", text=texts)
     table = items_table(job).loc[ids]
     calls.add("embed_item", "retrieval", "embed_item", **item_columns(table))

@@ -5,6 +5,7 @@ import numpy as np
 from data.events import TEST
 from tests.integration.calls import (
     NOBODY,
+    SERVABLES,
     items_table,
     list_of,
     seen_items,
@@ -91,6 +92,19 @@ def test_words_of_a_taste_find_it(evaluated: EvaluatedJob, calls: Calls) -> None
         for taste, vector in enumerate(texts)
     ]
     assert np.mean(shares) > 0.45  # A quarter by chance.
+
+
+def test_a_search_for_words_of_a_taste_finds_it(
+    evaluated: EvaluatedJob, calls: Calls
+) -> None:
+    planted = evaluated.planted
+    for servable in SERVABLES:
+        answer = calls[f"{servable}/search"]
+        shares = [
+            np.mean([planted.item_taste[i] == taste for i in list_of(answer, taste)])
+            for taste in range(len(planted.words))
+        ]
+        assert np.mean(shares) > 0.45  # A quarter by chance.
 
 
 def test_ranking_alone_parts_the_tastes(evaluated: EvaluatedJob, calls: Calls) -> None:

@@ -41,7 +41,8 @@ def assert_equal_lists(
 
 def test_nothing_of_ours_was_there(calls: Calls) -> None:
     assert calls.facts["ours"] == []
-    lists = ["serving_default", "similar_items", "with_context", "with_history"]
+    lists = ["search", "serving_default", "similar_items"]
+    lists += ["with_context", "with_history"]
     assert calls.facts["signatures"] == {
         "recommender": sorted([*lists, "describe"]),
         "refitted": sorted([*lists, "describe"]),
@@ -274,6 +275,22 @@ def test_similar_items(evaluated: EvaluatedJob, calls: Calls, servable: str) -> 
     for row in (len(ids), len(ids) + 1):
         assert list_of(answer, row) == []
         assert (answer["score"][row] == np.float32(PADDING)).all()
+
+
+@both
+def test_search(evaluated: EvaluatedJob, calls: Calls, servable: str) -> None:
+    answer, texts = calls[f"{servable}/search"], calls["embed_text"]["embedding"]
+    assert len(answer["item_id"]) == len(texts) + 1
+    for row in range(len(texts)):
+        found = list_of(answer, row)
+        if row == len(texts) - 2:  # "" asks for nothing.
+            assert found == []
+            continue
+        assert len(set(found)) == 10
+        assert not set(found) & evaluated.planted.unavailable
+        assert (np.diff(answer["score"][row]) <= 0).all()
+    assert list_of(answer, len(texts)) == []
+    assert (answer["score"][-1] == np.float32(PADDING)).all()
 
 
 def test_describe(evaluated: EvaluatedJob, calls: Calls) -> None:

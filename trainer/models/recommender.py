@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.affinity import Affinity, affinities
+from trainer.models.diversify import Diversifier
 from trainer.models.index.base import PADDING_SCORE, Index, best, exclusion_mask
 from trainer.models.index.prior import Prior
 from trainer.models.ranking import RankingModel
@@ -119,6 +120,10 @@ class RetrievalGraph(tf.Module):
         units = tf.math.l2_normalize(vectors, axis=-1)
         missing = self.index_vectors.shape[1] - vectors.shape[1]
         return tf.pad(units, [[0, 0], [0, missing]])
+
+    def content(self, rows: tf.Tensor) -> tf.Tensor:
+        """Return the items' vectors of length 1, without the trend, (..., dim)."""
+        return tf.gather(self.index_vectors, rows)[..., : self.vectors.shape[1]]
 
     def allowed(self, request: Request, rows: tf.Tensor) -> tf.Tensor:
         """Tell which rows may be answered. In: int32 (b, m). Out: bool (b, m)."""
@@ -242,11 +247,13 @@ def two_stages(
     num_candidates: int,
     context: Mapping[str, tf.Tensor],
     boost: tf.Tensor | None = None,
+    diversifier: Diversifier | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Retrieve, rank, take the best.
+    """Retrieve, rank, take the best, or the best that differ.
 
     In: `k` int32 scalar; `boost` int32 (b, m), rows that go before all others where
-    they may be answered at all. Out: rows int32 and scores float32 (b, k).
+    they may be answered at all. Out: rows int32 and scores float32 (b, k), in the
+    order of scores without a `diversifier`.
     """
     queries = retrieval.queries(request)
     number = tf.maximum(k, num_candidates)
@@ -264,12 +271,15 @@ def two_stages(
     key = tf.where(cold, prior, heads["order"])
     name = ranking.model.config.order_by
     score = tf.where(cold, prior, heads[name])
-    if boosted is not None:
-        first = tf.gather(boosted, order, batch_dims=1)
-        key += tf.where(first, BOOST, 0.0)
-    there = rows > 0
-    key = tf.where(there, key, PADDING_SCORE)
-    places, _ = best(_places(rows), key, k)
+    first = None if boosted is None else tf.gather(boosted, order, batch_dims=1)
+    key = tf.where(rows > 0, key, PADDING_SCORE)
+    if diversifier is not None:
+        vectors = retrieval.content(rows)
+        places = diversifier(key, rows, vectors, k, first)
+    else:
+        if first is not None:
+            key += tf.where(first, BOOST, 0.0)
+        places, _ = best(_places(rows), key, k)
     chosen = places > 0
     places = tf.maximum(places - 1, 0)
     rows = tf.where(chosen, tf.gather(rows, places, batch_dims=1), 0)
