@@ -13,11 +13,9 @@ from trainer.models.index.base import (
     top_places,
 )
 from trainer.models.index.brute_force import left_out
+from trainer.models.index.layout import ALIGNED, lay_out
 from trainer.models.index.partitions import Partitions, Tuned
 
-# Float32 numbers that make 64 bytes: so many rows end at a multiple of it, whatever
-# their width, and TensorFlow slices without a copy only at such places.
-ALIGNED = 16
 PARALLEL = 4
 
 
@@ -38,12 +36,9 @@ class Looked(NamedTuple):
 class Partitioned(Index):
     """Spherical k-means partitions; the nearest are scored, exactly, in float32.
 
-    The table holds the rows in the order of their partitions, so that a partition is
-    read by a slice of it, without a copy. Each has zeros behind it up to a multiple of
-    ALIGNED rows, and a last column, -1e30 for them, whose factor is 1 in every query:
-    nothing has to be masked. A query is answered from `tuned.probes` partitions; if
-    exclusions or a large k ask for more, from as many as were found to serve that
-    depth; if that is not enough, from all.
+    A partition is a slice of the table (see `lay_out`). A query is answered from
+    `tuned.probes` partitions; if exclusions or a large k ask for more, from as many as
+    were found to serve that depth; if that is not enough, from all.
 
     Equal scores go to the lower row among all that was scored.
     """
@@ -58,26 +53,14 @@ class Partitioned(Index):
         self.tuned, self.num_partitions = tuned, len(partitions)
         self.probes = min(tuned.probes, len(partitions))
         self.probed_rows = int(self.probes * partitions.sizes.mean())
-        blocks = -(-partitions.sizes // ALIGNED)
-        starts = np.cumsum(blocks) - blocks
-        shifts = np.repeat(starts * ALIGNED - partitions.starts, partitions.sizes)
-        places = np.arange(len(partitions.rows)) + shifts
-        # The last place is the one of row 0 and of all that is not servable.
-        count = int(blocks.sum()) * ALIGNED + 1
-        rows = np.zeros(count + -count % BLOCK, np.int32)
-        rows[places] = partitions.rows
-        hidden = np.where(rows > 0, 0, PADDING_SCORE).astype(np.float32)
-        table = np.where(rows[:, None] > 0, vectors[rows], 0)
-        table = np.concatenate([table, hidden[:, None]], axis=1)
-        place = np.full(len(vectors), len(rows) - 1, np.int32)
-        place[partitions.rows] = places
-        bounds = np.stack([starts, blocks], axis=1).astype(np.int32)
+        layout = lay_out(vectors, partitions)
         spreads = tuned.spread * partitions.spreads[:, None]
         centres = np.concatenate([partitions.centres, spreads], axis=1)
-        self.dim = table.shape[1]
-        self.table = _constant(table.reshape(-1, ALIGNED * self.dim), "table")
-        self.rows, self.place = _constant(rows, "rows"), _constant(place, "places")
-        self.bounds = _constant(bounds, "bounds")
+        self.dim = layout.dim
+        self.table = _constant(layout.table, "table")
+        self.rows = _constant(layout.rows, "rows")
+        self.place = _constant(layout.places, "places")
+        self.bounds = _constant(layout.bounds, "bounds")
         self.centres = _constant(centres, "centres")
         self.weights = _constant(partitions.weights, "weights")
 
