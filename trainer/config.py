@@ -270,6 +270,9 @@ class ExportConfig:
     `serving_default` returns. `max_history`, `max_exclude`: the widths that clients
     send. `max_seen`: seen items kept for each user, the newest.
 
+    `recall_floor`: an index that finds a smaller share of the best `recall_k` items
+    than exact search does is not exported.
+
     `mmr`: how much difference counts in a recommended list against the score, from 0
     to 1 (maximal marginal relevance). `max_per_category`: items of one value of the
     item column `category` before others come first; 0 for no such cap.
@@ -284,6 +287,8 @@ class ExportConfig:
     user_state: bool = True
     retrieval_index: IndexKind = "scann"
     recommender_index: IndexKind = "brute_force"
+    recall_k: int = 100
+    recall_floor: float = 0.98
     mmr: float = 0.0
     max_per_category: int = 0
     category: str = ""
@@ -291,7 +296,11 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "k", "max_k", "max_history", "max_exclude", "max_seen")
-        _positive(self, "keep_versions")
+        _positive(self, "keep_versions", "recall_k")
+        if not 0 <= self.recall_floor <= 1:
+            raise ConfigError(
+                f"recall_floor is {self.recall_floor}, expected from 0 to 1."
+            )
         if self.k > self.max_k:
             raise ConfigError(f"k is {self.k}, above max_k {self.max_k}.")
         _at_least_0(self, "max_per_category")

@@ -33,10 +33,13 @@ from trainer.models.text_tower import TextTower
 from trainer.models.trend import Trend
 from trainer.publish import new_version, prune, publish, write_configs
 from trainer.ranking_inputs import RankingInputs
+from trainer.recall_gate import checked, index_queries
+from trainer.scorers import RetrievalScorer
 from trainer.servables import RankingServable, RecommenderServable, RetrievalServable
 from trainer.warmup import write_warmup
 
 MANIFEST_FORMAT = 1
+SERVABLES = ("retrieval", "ranking", "recommender")
 PACKAGES = (
     *("tensorflow", "tf-keras", "tensorflow-recommenders", "tensorflow-text"),
     *("keras-nlp", "keras", "scann", "numpy"),
@@ -66,16 +69,16 @@ def export(
     """Publish `retrieval`, `ranking` and `recommender` under one new version.
 
     In: `models`: the folder of the servables; `about`: what the manifests say beside
-    what is known here (runs, metrics). Out: the version.
+    what is known here (runs, metrics). Out: the version. Raises: GateRefused, before
+    anything is written, when an index finds too little.
     """
     version = new_version(models)
     # Vocabularies are written to files, which the SavedModels then keep as assets.
     with step("Exporting the servables"), tempfile.TemporaryDirectory() as scratch:
         builder = _Builder(fitted, config, scratch)
-        savers = {
-            name: builder.saver(name, version, about)
-            for name in ("retrieval", "ranking", "recommender")
-        }
+        for name in SERVABLES:  # The gate, before anything is written.
+            builder.index(builder.kind_of(name))
+        savers = {name: builder.saver(name, version, about) for name in SERVABLES}
         publish(models, version, savers)
         prune(models, config.export.keep_versions)
         write_configs(models)
@@ -113,6 +116,11 @@ class _Builder:
             calibration=fitted.calibration,
         )
         self.prior = popularity_prior(prepared, log)
+        scorer = RetrievalScorer(fitted.retrieval, prepared, log, now=fitted.end_time)
+        self.queries = index_queries(
+            scorer, log, fitted.end_time, self.index_vectors, prepared.servable
+        )
+        self._indexes: dict[IndexKind, tuple[Index, dict[str, Any]]] = {}
         self.content = ContentGraph(
             features=prepared.features,
             items=fitted.retrieval.item_tower,
@@ -126,13 +134,35 @@ class _Builder:
         kept = log.user_counts() * self.config.export.user_state
         return affinity.profiles(log, users, kept)
 
+    def kind_of(self, name: str) -> IndexKind:
+        """Return the kind of a servable's index."""
+        export = self.config.export
+        is_first = name == "retrieval"
+        return export.retrieval_index if is_first else export.recommender_index
+
+    def index(self, kind: IndexKind) -> tuple[Index, dict[str, Any]]:
+        """Build an index, once, and measure it. Raises: GateRefused."""
+        if kind not in self._indexes:
+            export = self.config.export
+            tables = (self.index_vectors, self.fitted.prepared.servable)
+            index = build_index(
+                kind,
+                *tables,
+                queries=self.queries.tuning,
+                k=export.recall_k,
+                recall=export.recall_floor,
+            )
+            quality = checked(index, *tables, self.queries, export)
+            self._indexes[kind] = index, quality
+        return self._indexes[kind]
+
     def retrieval_graph(self, kind: IndexKind) -> RetrievalGraph:
         """Build the first stage over an index of a kind."""
         prepared = self.fitted.prepared
         return RetrievalGraph(
             model=self.fitted.retrieval,
             vectors=self.vectors,
-            index=build_index(kind, self.index_vectors, prepared.servable),
+            index=self.index(kind)[0],
             index_vectors=self.index_vectors,
             prior=Prior(self.prior, prepared.servable),
             users=self.users,
@@ -144,9 +174,7 @@ class _Builder:
         """Build a servable."""
         export, features = self.config.export, self.fitted.prepared.features
         shared: dict[str, Any] = {"catalogue": self.catalogue, "features": features}
-        index = "retrieval" if name == "retrieval" else "recommender"
-        kind: IndexKind = getattr(export, f"{index}_index")
-        shared["retrieval"] = self.retrieval_graph(kind)
+        shared["retrieval"] = self.retrieval_graph(self.kind_of(name))
         if name == "ranking":
             return RankingServable(ranking=self.ranking, **shared)
         shared |= {"content": self.content, "config": export}
@@ -177,8 +205,7 @@ class _Builder:
             )
             tf.saved_model.save(servable, folder, signatures, options)
             write_warmup(folder, name, _examples(signatures, self.fitted.prepared))
-            index = servable.retrieval.index
-            manifest = self._manifest(name, version, folder, signatures, index, about)
+            manifest = self._manifest(name, version, folder, signatures, about)
             files.write_text(files.join(folder, "MODEL_CARD.md"), model_card(manifest))
             files.write_json(files.join(folder, "manifest.json"), manifest)
 
@@ -190,10 +217,10 @@ class _Builder:
         version: int,
         folder: str,
         signatures: dict[str, Any],
-        index: Index,
         about: dict[str, Any],
     ) -> dict[str, Any]:
         prepared, export = self.fitted.prepared, self.config.export
+        index, quality = self.index(self.kind_of(name))
         return {
             "format": MANIFEST_FORMAT,
             "servable": name,
@@ -214,7 +241,11 @@ class _Builder:
                 "max_exclude": export.max_exclude,
             },
             "signatures": {s: _describe(f) for s, f in signatures.items()},
-            "index": {"kind": index.kind, "items": int(prepared.servable.sum())},
+            "index": {
+                "kind": index.kind,
+                "items": int(prepared.servable.sum()),
+                **quality,
+            },
             "ops_beyond_stock": ops_beyond_stock(folder),
             "bytes": _size(folder),
             "packages": package_versions(),
