@@ -286,7 +286,7 @@ class ExportConfig:
     max_seen: int = 5_000
     user_state: bool = True
     retrieval_index: IndexKind = "scann"
-    recommender_index: IndexKind = "brute_force"
+    recommender_index: IndexKind = "partitioned"
     recall_k: int = 100
     recall_floor: float = 0.98
     mmr: float = 0.0

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from data import files
-from data.console import step
+from data.console import say, step
 from data.events import EventLog
 from data.prepared import Prepared
 from data.schema import as_table
@@ -22,6 +22,7 @@ from trainer.config import ExperimentConfig, IndexKind
 from trainer.model_card import model_card
 from trainer.models.content import ContentGraph
 from trainer.models.diversify import Diversifier, Diversity
+from trainer.models.index import scann
 from trainer.models.index.base import Index
 from trainer.models.index.build import build_index
 from trainer.models.index.prior import Prior
@@ -145,14 +146,16 @@ class _Builder:
         if kind not in self._indexes:
             export = self.config.export
             tables = (self.index_vectors, self.fitted.prepared.servable)
+            if kind == "scann" and not scann.is_available():
+                say("ScaNN has no wheel for this platform: partitions take its place.")
             index = build_index(
                 kind,
                 *tables,
                 queries=self.queries.tuning,
-                k=export.recall_k,
+                k=max(export.recall_k, self.config.ranking.candidates),
                 recall=export.recall_floor,
             )
-            quality = checked(index, *tables, self.queries, export)
+            quality = index.settings() | checked(index, *tables, self.queries, export)
             self._indexes[kind] = index, quality
         return self._indexes[kind]
 

@@ -35,8 +35,8 @@ is its refit, run `{{ runs.refit }}`: the same settings and epochs on all events
 {% endfor %}
 Index: {{ index.kind }} over {{ index["items"] }} servable items. Of the best
 {{ index.k }} it finds {{ "%.4f" | format(index.recall) }} ({{ index.queries }} queries,
-{{ index.queries_of }}); one query takes {{ "%.2f" | format(index.single.median_ms) }} ms
-where it was exported (median).
+{{ index.queries_of }}); one query takes {{ "%.2f" | format(index.single.median_ms) }}
+ms where it was exported (median).
 {% if ops_beyond_stock %}Needs ops that the stock TF Serving image does not have:
 {{ ops_beyond_stock | join(", ") }}.
 {%- else %}Runs on the stock TF Serving image.

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from trainer.affinity import Affinity, affinities
 from trainer.models.diversify import Diversifier
-from trainer.models.index.base import PADDING_SCORE, Index, best, exclusion_mask
+from trainer.models.index.base import PADDING_SCORE, Index, best, is_excluded
 from trainer.models.index.prior import Prior
 from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel
@@ -123,13 +123,16 @@ class RetrievalGraph(tf.Module):
 
     def content(self, rows: tf.Tensor) -> tf.Tensor:
         """Return the items' vectors of length 1, without the trend, (..., dim)."""
-        return tf.gather(self.index_vectors, rows)[..., : self.vectors.shape[1]]
+        return self._indexed(rows)[..., : self.vectors.shape[1]]
+
+    def _indexed(self, rows: tf.Tensor) -> tf.Tensor:
+        # A gather from the variable itself would make every later read of it whole,
+        # as in an exact search over the same table, a copy.
+        return tf.gather(tf.convert_to_tensor(self.index_vectors), rows)
 
     def allowed(self, request: Request, rows: tf.Tensor) -> tf.Tensor:
         """Tell which rows may be answered. In: int32 (b, m). Out: bool (b, m)."""
-        out = exclusion_mask(request.excluded, self.servable.shape[0])
-        servable = tf.gather(self.servable, rows)
-        return servable & ~tf.gather(out, rows, batch_dims=1)
+        return tf.gather(self.servable, rows) & ~is_excluded(rows, request.excluded)
 
     def boosted(
         self,
@@ -164,7 +167,7 @@ class RetrievalGraph(tf.Module):
         all queries alike. Out: float32 (b, c) each.
         """
         dim = self.vectors.shape[1]
-        vectors = tf.gather(self.index_vectors, rows)
+        vectors = self._indexed(rows)
         product = "bd,cd->bc" if rows.shape[0] == 1 else "bd,bcd->bc"
         vectors = vectors[0] if rows.shape[0] == 1 else vectors
         cosine = tf.einsum(product, queries[:, :dim], vectors[..., :dim])

@@ -42,17 +42,18 @@ def build_index(
 ) -> Index:
     """Build an index, tuned to a recall; exact search where that serves better.
 
-    That is so where ScaNN is absent, the catalogue small, or no number of partitions
-    found the recall at less cost. In: `vectors` float32 (items + 1, dim); `servable`
-    bool (items + 1,); `queries` float32 (n, dim), real ones if there are any, in no
-    order, else items stand in for them; `recall` at `k`.
+    That is so where the catalogue is small, or no number of partitions found the
+    recall at less cost. Where ScaNN is absent its place is taken by partitions. In:
+    `vectors` float32 (items + 1, dim); `servable` bool (items + 1,); `queries` float32
+    (n, dim), real ones if there are any, in no order, else items stand in for them;
+    `recall` at `k`.
     """
     items = int(servable.sum())
     if queries is None or not len(queries):
         queries = items_as_queries(vectors, servable)
     if kind == "scann" and is_available() and items >= SCANN_NEEDS:
         return tuned_scann(vectors, servable, queries, k, recall)
-    if kind == "partitioned" and items >= EXACT_BELOW:
+    if kind != "brute_force" and items >= EXACT_BELOW:
         index = tuned_partitioned(vectors, servable, queries, k, recall)
         return index or BruteForce(vectors, servable)
     return BruteForce(vectors, servable)
