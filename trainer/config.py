@@ -77,6 +77,8 @@ class RetrievalConfig:
     them from its targets ("mixed"), or all. `hard_negatives`: so many more for each
     target, the nearest to it in the model's own index, found anew before each epoch;
     of no use to "in_batch" and "full_softmax". `gbce_calibration`: from 0 to 1.
+    `item_id_dropout`: how often an item is its content alone in training; the more,
+    the better new items are found. `text_dropout`: how much of a text vector.
     `batch_size`: how many histories of full length; of shorter ones it has more.
     `decay`: the learning rate falls along half a cosine over `epochs`.
     """
@@ -88,6 +90,7 @@ class RetrievalConfig:
     heads: int = 2
     dropout: float = 0.2
     item_id_dropout: float = 0.1
+    text_dropout: float = 0.0
     user_id_dropout: float = 0.5
     use_user_id: bool = True
     use_time: bool = True
@@ -108,7 +111,7 @@ class RetrievalConfig:
     def __post_init__(self) -> None:
         _positive(self, "dim", "history_length", "blocks", "heads", "temperature")
         _positive(self, "batch_size", "learning_rate", "epochs", "patience")
-        _share(self, "dropout", "item_id_dropout", "user_id_dropout")
+        _share(self, "dropout", "item_id_dropout", "user_id_dropout", "text_dropout")
         if self.dim % self.heads:
             raise ConfigError(f"dim {self.dim} is no multiple of heads {self.heads}.")
         _positive(self, "negatives")

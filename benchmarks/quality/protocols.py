@@ -93,29 +93,53 @@ def both_stages(experiment: Experiment) -> dict[str, Any]:
 
 
 def with_and_without_text(experiment: Experiment) -> dict[str, Any]:
-    """Measure the recall of cold items by the model, and by the same without text."""
-    text = dataclasses.replace(experiment.config.text, preset="")
-    blind = dataclasses.replace(
-        experiment,
-        config=dataclasses.replace(experiment.config, text=text),
-        out=files.join(experiment.out, "no-text"),
-    )
-    # Both of them at once, so that the difference is paired.
-    scorers = {
-        "retrieval": fit_retrieval(experiment)[0],
-        "without text": fit_retrieval(blind)[0],
-    }
+    """Measure the recall of cold items with text and without, in two worlds.
+
+    In the one the items have their columns, in the other their texts alone, so that
+    without text nothing is known of a new item.
+    """
     metric = f"recall@{LONG_K}"
-    kept = measured(
-        evaluate(
-            experiment.prepared,
-            TEST,
-            scorers,
-            ks=experiment.config.evaluation.ks,
-            compared=(metric,),
-            seed=experiment.config.train.seed,
+    kept: dict[str, Any] = {"models": {}, "comparisons": [], "ratio": {}}
+    for world, one in _worlds(experiment).items():
+        names = (f"{world} and text", world)
+        config = one.config
+        text = dataclasses.replace(config.text, preset="")
+        blind = dataclasses.replace(
+            one,
+            config=dataclasses.replace(config, text=text),
+            out=files.join(one.out, "no-text"),
         )
-    )
-    means = [kept["models"][name][metric]["mean"] for name in scorers]
-    kept["ratio"] = {metric: means[0] / means[1] if means[1] else None}
+        scorers = [fit_retrieval(each)[0] for each in (one, blind)]
+        found = measured(
+            evaluate(
+                one.prepared,
+                TEST,
+                dict(zip(names, scorers, strict=True)),
+                ks=config.evaluation.ks,
+                compared=(metric,),
+                seed=config.train.seed,
+            )
+        )
+        kept["models"] |= found["models"]
+        kept["comparisons"] += found["comparisons"]
+        kept |= {name: found[name] for name in ("protocol", "counts")}
     return kept
+
+
+def _worlds(experiment: Experiment) -> dict[str, Experiment]:
+    """Return an experiment with the items' columns, and one with texts alone."""
+    config = experiment.config
+    assert config.data.items is not None
+    columns = {
+        name: column
+        for name, column in config.data.items.columns.items()
+        if column.role != "feature" or column.kind == "text"
+    }
+    items = dataclasses.replace(config.data.items, columns=columns)
+    data = dataclasses.replace(config.data, items=items)
+    bare = dataclasses.replace(
+        experiment,
+        config=dataclasses.replace(config, data=data),
+        out=files.join(experiment.out, "bare"),
+    )
+    return {"columns": experiment, "nothing": bare}

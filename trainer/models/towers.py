@@ -60,17 +60,37 @@ class CodeTable(tf.Module):
 
 
 class ContentTower(tf.keras.layers.Layer):
-    """A vector from an item's features and text alone."""
+    """A vector from an item's features and text alone.
 
-    def __init__(self, features: FeatureSet, dim: int, *, name: str) -> None:
+    A text tells its item from all others as an id does; with much of it dropped in
+    training, what is learned is what texts share.
+    """
+
+    def __init__(
+        self,
+        features: FeatureSet,
+        dim: int,
+        *,
+        text_dropout: float,
+        step: Step,
+        name: str,
+    ) -> None:
         super().__init__(name=name)
+        self.text_dropout, self.step = text_dropout, step
         self.features = FeatureEmbedding(features.items, name="item_features")
         self.hidden = tf.keras.layers.Dense(2 * dim, activation="gelu", name="hidden")
         self.out = tf.keras.layers.Dense(dim, name="out")
 
-    def call(self, codes: Mapping[str, tf.Tensor], text: tf.Tensor | None) -> tf.Tensor:
+    def call(
+        self,
+        codes: Mapping[str, tf.Tensor],
+        text: tf.Tensor | None,
+        training: bool = False,
+    ) -> tf.Tensor:
         """In: codes (n, ...), text float32 (n, t) or None. Out: float32 (n, dim)."""
         parts = [self.features(codes)] if self.features.features else []
+        if text is not None and training:
+            text = self.step.dropout(text, self.text_dropout, f"{self.name}/text")
         # A text vector has length 1, so its values are small beside the embeddings.
         parts += [] if text is None else [text * float(text.shape[-1]) ** 0.5]
         return self.out(self.hidden(tf.concat(parts, axis=-1)))
@@ -104,7 +124,13 @@ class ItemTower(tf.keras.layers.Layer):
             slots.num_slots, config.dim, name="item_id"
         )
         if self.has_content:
-            self.content = ContentTower(features, config.dim, name="content")
+            self.content = ContentTower(
+                features,
+                config.dim,
+                text_dropout=config.text_dropout,
+                step=step,
+                name="content",
+            )
 
     def call(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Encode distinct items. In: int32 (n,), rows. Out: float32 (n, dim)."""
@@ -115,7 +141,7 @@ class ItemTower(tf.keras.layers.Layer):
         if not self.has_content:
             return vectors
         text = None if self.texts is None else self.texts(rows, training=training)
-        return vectors + self.content(self.codes(rows), text)
+        return vectors + self.content(self.codes(rows), text, training=training)
 
     def unseen(
         self, codes: Mapping[str, tf.Tensor], text: tf.Tensor | None
