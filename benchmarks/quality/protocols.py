@@ -7,6 +7,7 @@ import numpy as np
 
 from data import files
 from data.events import TEST
+from data.schema import Column
 from trainer.bootstrap import bootstrap
 from trainer.evaluate import evaluate
 from trainer.evaluation import Evaluation, intervals_json
@@ -95,13 +96,12 @@ def both_stages(experiment: Experiment) -> dict[str, Any]:
 def with_and_without_text(experiment: Experiment) -> dict[str, Any]:
     """Measure the recall of cold items with text and without, in two worlds.
 
-    In the one the items have their columns, in the other their texts alone, so that
-    without text nothing is known of a new item.
+    In the one the items have their columns as they are, in the other all of them are
+    read as text, so that without text nothing is known of a new item.
     """
     metric = f"recall@{LONG_K}"
-    kept: dict[str, Any] = {"models": {}, "comparisons": [], "ratio": {}}
-    for world, one in _worlds(experiment).items():
-        names = (f"{world} and text", world)
+    kept: dict[str, Any] = {"models": {}, "comparisons": []}
+    for names, one in _worlds(experiment).items():
         config = one.config
         text = dataclasses.replace(config.text, preset="")
         blind = dataclasses.replace(
@@ -126,14 +126,15 @@ def with_and_without_text(experiment: Experiment) -> dict[str, Any]:
     return kept
 
 
-def _worlds(experiment: Experiment) -> dict[str, Experiment]:
-    """Return an experiment with the items' columns, and one with texts alone."""
+def _worlds(experiment: Experiment) -> dict[tuple[str, str], Experiment]:
+    """Return both worlds by what is known in them, with text and without."""
     config = experiment.config
     assert config.data.items is not None
     columns = {
-        name: column
+        name: Column(kind="text", title=column.title)
+        if column.role == "feature"
+        else column
         for name, column in config.data.items.columns.items()
-        if column.role != "feature" or column.kind == "text"
     }
     items = dataclasses.replace(config.data.items, columns=columns)
     data = dataclasses.replace(config.data, items=items)
@@ -142,4 +143,4 @@ def _worlds(experiment: Experiment) -> dict[str, Experiment]:
         config=dataclasses.replace(config, data=data),
         out=files.join(experiment.out, "bare"),
     )
-    return {"columns": experiment, "nothing": bare}
+    return {("columns and text", "columns"): experiment, ("text", "nothing"): bare}

@@ -79,9 +79,7 @@ def differences(groups: Groups) -> Iterator[str]:
         for run in runs:
             for one in _wanted(run):
                 base = run["models"][one["baseline"]][one["metric"]]["mean"]
-                share = f"{one['mean'] / base:+.1%}" if base else ""
-                if one["metric"] in run.get("ratio", {}):
-                    share = f"{run['ratio'][one['metric']] or np.inf:.1f} times"
+                share = f"{one['mean'] / base:+.1%}" if base else "from none"
                 yield (
                     f"| {_says(step, name)} | {run['seed']} | {one['model']} "
                     f"| {one['baseline']} | {one['metric']} | {_signed(one)} "
