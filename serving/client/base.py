@@ -110,6 +110,16 @@ class Client(ABC):
         outputs = self.predict(self._names.recommender, inputs, "similar_items")
         return self._listed(outputs)
 
+    def search(self, text: str) -> list[Recommendation]:
+        """Return the items that a phrase is most like, best first; none of a blank one.
+
+        Raises: ServingError: NOT_FOUND: the model was exported without a text tower;
+        others see `predict`.
+        """
+        inputs = {"text": strings([text])}
+        outputs = self.predict(self._names.recommender, inputs, "search")
+        return self._listed(outputs)
+
     def rank(self, user: str, items: Sequence[str]) -> list[Recommendation]:
         """Return the given items, best for the user first.
 

@@ -106,6 +106,9 @@ def test_the_other_servables(
     words = " ".join(evaluated.planted.words[0])
     vector = calls["embed_text"]["embedding"][0]
     np.testing.assert_allclose(client.embed_text(words), vector, atol=1e-5)
+    found = [one.item_id for one in client.search(words)]
+    assert found == list_of(calls["recommender/search"])
+    assert client.search(" ") == []
 
 
 def test_every_servable_is_available(evaluated: EvaluatedJob, client: Client) -> None:

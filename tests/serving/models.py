@@ -149,6 +149,11 @@ class Recommender(tf.Module):
     def similar_items(self, item_id: Any) -> Any:
         return self._top(item_id[:, None], 3)
 
+    @tf.function(input_signature=[spec(tf.string, None, name="text")])
+    def search(self, text: Any) -> Any:
+        """Return the items whose ids the phrase is not: "i0" finds i1, i2."""
+        return self._top(text[:, None], 2)
+
     @tf.function(input_signature=[spec(tf.string, None, None, name="item_id")])
     def describe(self, item_id: Any) -> Any:
         same = item_id[..., None] == self.items
@@ -169,6 +174,7 @@ def save_recommender(path: Path) -> None:
             "serving_default": module.default,
             "with_history": module.with_history,
             "similar_items": module.similar_items,
+            "search": module.search,
             "describe": module.describe,
         },
     )

@@ -63,6 +63,11 @@ def test_similar(client: Client) -> None:
     assert ids(client.similar("i0")) == ["i1", "i2", "i3"]
 
 
+def test_search(client: Client) -> None:
+    assert ids(client.search("i0")) == ["i1", "i2"]
+    assert all(found.title for found in client.search("i0"))
+
+
 def test_rank(client: Client) -> None:
     items = client.rank("u", ["i1", "i5", "i3"])
     assert ids(items) == ["i5", "i3", "i1"]
