@@ -1,16 +1,13 @@
 """Builds the servables of a fitted experiment and publishes them as SavedModels."""
 
 import datetime
-import importlib.metadata
 import os
-import platform
 import tempfile
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from data import files
 from data.console import say, step
@@ -19,6 +16,7 @@ from data.prepared import Prepared
 from data.schema import as_table
 from trainer.affinity import Affinity
 from trainer.config import ExperimentConfig, IndexKind
+from trainer.manifest import described, ops_beyond_stock, package_versions, size_of
 from trainer.model_card import model_card
 from trainer.models.content import ContentGraph
 from trainer.models.diversify import Diversifier, Diversity
@@ -37,14 +35,10 @@ from trainer.ranking_inputs import RankingInputs
 from trainer.recall_gate import checked, index_queries
 from trainer.scorers import RetrievalScorer
 from trainer.servables import RankingServable, RecommenderServable, RetrievalServable
-from trainer.warmup import write_warmup
+from trainer.warmup import examples, write_warmup
 
 MANIFEST_FORMAT = 1
 SERVABLES = ("retrieval", "ranking", "recommender")
-PACKAGES = (
-    *("tensorflow", "tf-keras", "tensorflow-recommenders", "tensorflow-text"),
-    *("keras-nlp", "keras", "scann", "numpy"),
-)
 
 
 @dataclass(frozen=True)
@@ -207,7 +201,7 @@ class _Builder:
                 namespace_whitelist=["Scann", "TFText"]
             )
             tf.saved_model.save(servable, folder, signatures, options)
-            write_warmup(folder, name, _examples(signatures, self.fitted.prepared))
+            write_warmup(folder, name, examples(signatures, self.fitted.prepared))
             manifest = self._manifest(name, version, folder, signatures, about)
             files.write_text(files.join(folder, "MODEL_CARD.md"), model_card(manifest))
             files.write_json(files.join(folder, "manifest.json"), manifest)
@@ -243,14 +237,14 @@ class _Builder:
                 "max_history": export.max_history,
                 "max_exclude": export.max_exclude,
             },
-            "signatures": {s: _describe(f) for s, f in signatures.items()},
+            "signatures": {s: described(f) for s, f in signatures.items()},
             "index": {
                 "kind": index.kind,
                 "items": int(prepared.servable.sum()),
                 **quality,
             },
             "ops_beyond_stock": ops_beyond_stock(folder),
-            "bytes": _size(folder),
+            "bytes": size_of(folder),
             "packages": package_versions(),
             "config": as_table(self.config),
             **about,
@@ -264,74 +258,8 @@ def popularity_prior(prepared: Prepared, log: EventLog) -> np.ndarray:
     return np.minimum(counts / users, 1.0).astype(np.float32)
 
 
-def ops_beyond_stock(folder: str) -> list[str]:
-    """List the ops of a SavedModel that the stock TF Serving binary does not have.
-
-    TF Serving links TensorFlow's own ops and those of tf.text; what a wheel such as
-    scann registers has a namespace before ">".
-    """
-    proto = saved_model_pb2.SavedModel()
-    with files.open_file(files.join(folder, "saved_model.pb")) as file:
-        proto.ParseFromString(file.read())
-    ops: set[str] = set()
-    for graph in (meta.graph_def for meta in proto.meta_graphs):
-        ops |= {node.op for node in graph.node}
-        for function in graph.library.function:
-            ops |= {node.op for node in function.node_def}
-    return sorted(op for op in ops if ">" in op and not op.startswith("TFText>"))
-
-
 def _vocabulary(folder: str, name: str, ids: np.ndarray) -> str:
     path = os.path.join(folder, name)
     with open(path, "w", encoding="utf-8", newline="") as file:
         file.writelines(f"{value}\n" for value in ids[1:])
     return path
-
-
-def _describe(function: Any) -> dict[str, Any]:
-    def tensors(specs: dict[str, Any]) -> dict[str, Any]:
-        return {n: [s.dtype.name, s.shape.as_list()] for n, s in sorted(specs.items())}
-
-    inputs = function.structured_input_signature[1]
-    return {"inputs": tensors(inputs), "outputs": tensors(function.structured_outputs)}
-
-
-def _examples(
-    signatures: dict[str, Any], prepared: Prepared
-) -> dict[str, dict[str, tf.Tensor]]:
-    """Make one input of each signature, of ids that exist where ids are asked for."""
-    some = {"user_id": prepared.user_ids[-1], "item_id": prepared.item_ids[-1]}
-    some["text"] = prepared.texts[-1]
-    examples = {}
-    for name, function in signatures.items():
-        specs = function.structured_input_signature[1]
-        examples[name] = {key: _example(key, spec, some) for key, spec in specs.items()}
-    return examples
-
-
-def _example(key: str, spec: tf.TensorSpec, some: dict[str, str]) -> tf.Tensor:
-    shape = [1] * spec.shape.rank
-    if spec.dtype == tf.string:
-        return tf.fill(shape, tf.constant(str(some.get(key, ""))))
-    return tf.fill(shape, tf.constant(10 if key == "k" else 0, spec.dtype))
-
-
-def package_versions() -> dict[str, str]:
-    """Return the versions of Python and of what the models stand on."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _size(folder: str) -> int:
-    if files.is_remote(folder):
-        return 0
-    return sum(
-        os.path.getsize(os.path.join(parent, name))
-        for parent, _, names in os.walk(folder)
-        for name in names
-    )

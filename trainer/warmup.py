@@ -1,8 +1,11 @@
 """Warm-up requests that TF Serving replays before a version takes traffic."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from data import files
+from data.prepared import Prepared
 
 PLACE = ("assets.extra", "tf_serving_warmup_requests")
 BATCHES = (1, 8)
@@ -29,3 +32,23 @@ def write_warmup(
                     repeated = tf.repeat(value, batch, axis=0)
                     request.inputs[key].CopyFrom(tf.make_tensor_proto(repeated))
                 writer.write(log.SerializeToString())
+
+
+def examples(
+    signatures: dict[str, Any], prepared: Prepared
+) -> dict[str, dict[str, tf.Tensor]]:
+    """Make one input of each signature, of ids that exist where ids are asked for."""
+    some = {"user_id": prepared.user_ids[-1], "item_id": prepared.item_ids[-1]}
+    some["text"] = prepared.texts[-1]
+    examples = {}
+    for name, function in signatures.items():
+        specs = function.structured_input_signature[1]
+        examples[name] = {key: _example(key, spec, some) for key, spec in specs.items()}
+    return examples
+
+
+def _example(key: str, spec: tf.TensorSpec, some: dict[str, str]) -> tf.Tensor:
+    shape = [1] * spec.shape.rank
+    if spec.dtype == tf.string:
+        return tf.fill(shape, tf.constant(str(some.get(key, ""))))
+    return tf.fill(shape, tf.constant(10 if key == "k" else 0, spec.dtype))

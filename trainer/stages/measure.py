@@ -12,7 +12,7 @@ from trainer import baselines
 from trainer.evaluate import evaluate, pooled
 from trainer.evaluation import Evaluation
 from trainer.experiment import Experiment
-from trainer.export import package_versions
+from trainer.manifest import package_versions
 from trainer.per_query import FILE as PER_QUERY
 from trainer.per_query import write_per_query
 from trainer.report import ExampleUser, print_table, write_report
