@@ -68,9 +68,9 @@ class ListServable(tf.Module):
         history.append(_numbers("k", tf.int32))
         lists = [_lists("boost"), _lists("bury")]
         time = _numbers("time", tf.int64)
-        search = {"search": _function(self._search, [_ids("text")])}
+        search = {"search": self._search} if self.content.reads_text else {}
         return {
-            **(search if self.content.reads_text else {}),
+            **{name: _function(call, [_ids("text")]) for name, call in search.items()},
             "serving_default": _function(self._default, [_ids("user_id")]),
             "with_history": _function(self._with_history, history),
             "with_context": _function(

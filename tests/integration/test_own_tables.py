@@ -38,6 +38,7 @@ SHORT = (
     "export.refit=none",
     "export.recommender_index=brute_force",
     "export.retrieval_index=brute_force",
+    "export.mmr=0.3",
 )
 
 # One with neither times nor text, one with text and kinds of events.
@@ -64,6 +65,17 @@ def _eagerly() -> Iterator[None]:
         yield
     finally:
         tf.config.run_functions_eagerly(False)
+
+
+def _check_list(version: Path, user: str) -> None:
+    """Ask a diversified recommender: distinct items, their scores in no order."""
+    recommender = tf.saved_model.load(str(version)).signatures["serving_default"]
+    answer = recommender(user_id=tf.constant([user]))
+    items = [item for item in answer["item_id"][0].numpy().tolist() if item]
+    assert len(items) == len(set(items)) > 0
+    scores = answer["score"][0].numpy()[: len(items)]
+    assert np.isfinite(scores).all()
+    assert scores[0] == scores.max()
 
 
 @pytest.mark.slow
@@ -94,7 +106,7 @@ def test_tables_train_as_they_are(
     assert bool(prepared.features.text.columns) == own.has_text
     if exported:
         (version,) = (out / "models" / "recommender").iterdir()
-        assert (version / "saved_model.pb").exists()
+        _check_list(version, str(prepared.user_ids[1]))
     report = read_json(out / "report.json")
     ndcg = report["models"]["two_stage"]["metrics"]["ndcg@10"]["mean"]
     assert np.isfinite(ndcg)
