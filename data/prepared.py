@@ -103,6 +103,15 @@ class Prepared:
         return log.replace(part=temporal(log.time, self.fold))
 
     @cached_property
+    def counted(self) -> EventLog:
+        """Return the events that an evaluation's statistics count, up to a request.
+
+        All of them; where cold items are asked for, those of the training part, since
+        an item whose events are counted is not cold.
+        """
+        return self.events.through(TRAIN) if self.asks_for_cold_items else self.events
+
+    @cached_property
     def as_happened(self) -> EventLog:
         """Read all events, in their final order: see `split.final_order`.
 

@@ -24,7 +24,9 @@ def choose_trend_boost(model: RetrievalModel, prepared: Prepared) -> dict[str, f
     for boost in BOOSTS:
         model.boost_trend(boost)
         now = prepared.cut(VALIDATION)
-        scorer = RetrievalScorer(model, prepared, prepared.events, now=now)
+        scorer = RetrievalScorer(
+            model, prepared, prepared.events, counted=prepared.counted, now=now
+        )
         measured = measure(prepared, queries, scorer, ks=(K,))
         found[str(boost)] = float(np.mean(measured.per_query[f"ndcg@{K}"]))
     model.boost_trend(best_boost(found))

@@ -151,10 +151,10 @@ class Fitter:
         asked = self._next_events(log)
         if len(asked) == 0:  # Nothing can stop it early, so it lasts its epochs.
             return None
-        events = self.prepared.events
+        events, counted = self.prepared.events, self.prepared.counted
 
         def validate() -> float:
-            scorer = RetrievalScorer(model, self.prepared, events)
+            scorer = RetrievalScorer(model, self.prepared, events, counted=counted)
             ranks = []
             for rows in _chunks(len(asked)):
                 requests = _requests(asked, rows, scorer.length)

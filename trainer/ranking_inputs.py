@@ -58,10 +58,16 @@ class RankingInputs:
 
     @classmethod
     def of(
-        cls, prepared: Prepared, log: EventLog, affinity: Affinity
+        cls,
+        prepared: Prepared,
+        log: EventLog,
+        affinity: Affinity,
+        *,
+        counted: EventLog | None = None,
     ) -> "RankingInputs":
-        """Index a log's statistics."""
-        items, users = prepared.item_statistics(log), prepared.user_statistics(log)
+        """Index a log's statistics; in `counted`, the events that items' count."""
+        items = prepared.item_statistics(log if counted is None else counted)
+        users = prepared.user_statistics(log)
         return cls(prepared, log, affinity, items, users)
 
     @cached_property

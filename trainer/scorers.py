@@ -23,18 +23,21 @@ class RetrievalScorer:
         prepared: Prepared,
         log: EventLog,
         *,
+        counted: EventLog | None = None,
         now: int | None = None,
     ) -> None:
-        """In: `now`: the moment whose trend counts, as in an index exported then.
+        """Score with the histories of a log.
 
-        Without it every request reads the trend of its own week.
+        In: `counted`: the events that items' statistics count, if not all of `log`.
+        `now`: the moment whose trend counts, as in an index exported then; without it
+        every request reads the trend of its own week.
         """
         self.model, self.log, self.now = model, log, now
         self.vectors = model.item_vectors(prepared.num_items)
         self.length = model.config.history_length
         self._table = tf.constant(self.vectors)
         self._units = unit_rows(self.vectors)
-        self._trend = Trend(prepared, log)
+        self._trend = Trend(prepared, log if counted is None else counted)
 
     def at(self, now: int | None) -> "RetrievalScorer":
         """Return a scorer of the same model with the trend of another moment."""

@@ -30,7 +30,7 @@ def fit_retrieval(experiment: Experiment) -> tuple[RetrievalScorer, Fit]:
         "logs": files.join(experiment.out, "tensorboard"),
     }
     model, fit = fitter.retrieval(prepared.training(), stage, "Training retrieval")
-    scorer = RetrievalScorer(model, prepared, prepared.events)
+    scorer = RetrievalScorer(model, prepared, prepared.events, counted=prepared.counted)
     return scorer.at(prepared.cut(TEST)), fit
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.events import VALIDATION
+from data.events import TEST, TRAIN, VALIDATION
 from data.planted import Planted, write_planted
 from data.prepare import prepare
 from data.prepared import Prepared
@@ -27,9 +27,9 @@ def original(small: Planted, tmp_path_factory: pytest.TempPathFactory) -> Prepar
     return _prepare(small.folder, tmp_path_factory.mktemp("prepared") / "data")
 
 
-def _prepare(folder: Path, out: Path) -> Prepared:
+def _prepare(folder: Path, out: Path, *overrides: str) -> Prepared:
     toml = folder / "planted.toml"
-    return prepare(data_config(read_toml(toml), toml), toml, str(out))
+    return prepare(data_config(read_toml(toml, overrides), toml), toml, str(out))
 
 
 def _perturb(source: Path, folder: Path, moment: int, seed: int) -> None:
@@ -110,3 +110,18 @@ def test_the_check_sees_a_leak(
     before, after = _seen_by(original, moment), _seen_by(changed, moment)
     differing = {n for n in before if not np.array_equal(before[n], after[n])}
     assert {"events.item", "history", "statistics.item", "popularity"} <= differing
+
+
+def test_no_event_of_a_cold_item_is_counted(small: Planted, tmp_path: Path) -> None:
+    """An item that is popular at the request is not cold, whatever was trained on."""
+    split = ('data.split.kind="cold_items"', "data.split.test=0.2")
+    prepared = _prepare(small.folder, tmp_path / "data", *split)
+    log, end = prepared.events, np.int64(prepared.end_time)
+    trained = log.through(TRAIN).item_counts(prepared.num_items) > 0
+    asked = np.unique(np.concatenate(prepared.queries(TEST).relevant))
+    assert len(asked) > 3
+    rows = np.arange(prepared.num_items + 1)
+    counts = prepared.item_statistics(prepared.counted).at(rows, end)
+    assert not counts[asked][:, :2].any()  # Of all time, and of the window.
+    assert (counts[trained][:, 0] > 0).all()
+    assert prepared.item_statistics(log).at(asked, end)[:, 0].min() > 0

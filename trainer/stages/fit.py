@@ -43,16 +43,18 @@ def fit_for_evaluation(experiment: Experiment) -> FittedParts:
         epochs=fit.best_epoch,
     )
     early.boost_trend(best_boost(boosts))
-    scorer = RetrievalScorer(model, prepared, prepared.events)
+    events, counted = prepared.events, prepared.counted
+    scorer = RetrievalScorer(model, prepared, events, counted=counted)
     source = Source(
-        scorer=RetrievalScorer(early, prepared, prepared.events),
-        affinity=fitter.affinity(prepared.training(cut).of(prepared.events)),
+        scorer=RetrievalScorer(early, prepared, events, counted=counted),
+        affinity=fitter.affinity(prepared.training(cut).of(events)),
         cut=cut,
         end=int(log.time.max()) + 1,
         horizon_s=horizon_of(prepared, ranking_config),
     )
     examples = build_examples(prepared, log, source, ranking_config, seed)
-    inputs = RankingInputs.of(prepared, prepared.events, fitter.affinity(log))
+    affinity = fitter.affinity(log)
+    inputs = RankingInputs.of(prepared, events, affinity, counted=counted)
     validation = fitter.ranking_validation(scorer, inputs)
     weights = validation.try_affinity()
     ranking, ranking_fit = fitter.ranking(
