@@ -96,6 +96,22 @@ def test_full_softmax_in_chunks_has_the_gradient_of_the_whole(
         np.testing.assert_allclose(tf.convert_to_tensor(ours), theirs, atol=1e-3)
 
 
+def test_full_softmax_of_no_target_is_nothing(vectors: np.ndarray) -> None:
+    one = asked([3])
+    none = replace(
+        one, query=one.query[:0], target=one.target[:0], weight=one.weight[:0]
+    )
+    items = tf.Variable(vectors)
+    loss = FullSoftmax(tf.constant(KNOWN), ITEMS)
+    with tf.GradientTape() as tape:
+        tape.watch(none.query)
+        value = loss(none, lambda rows: tf.gather(items, rows))
+    of_query, of_items = tape.gradient(value, [none.query, items])
+    assert float(value) == 0
+    assert of_query.shape == (0, DIM)
+    assert not tf.convert_to_tensor(of_items).numpy().any()
+
+
 def test_in_batch_is_corrected_and_leaves_hits_out(vectors: np.ndarray) -> None:
     targets = [3, 7, 3, 9]
     found = asked(targets)

@@ -208,7 +208,8 @@ def _softmax_in_chunks(
     its largest tensor by far, never exist.
     In: `query` float32 (n, d), `items` (k, d), `labels` int32 (n,), `weight` (n,).
     """
-    num_queries = tf.shape(query)[0]
+    # A batch without a target has one empty chunk.
+    num_queries = tf.maximum(tf.shape(query)[0], 1)
     slopes = tf.TensorArray(
         tf.float32,
         size=(num_queries + CHUNK_QUERIES - 1) // CHUNK_QUERIES,
