@@ -43,7 +43,8 @@ class Step:
         config = read_experiment(
             path, (*self.overrides, f"train.seed={seed}", *overrides)
         )
-        settings = files.fingerprint(as_table(config))[:8]
+        # What servables allow changes no result.
+        settings = files.fingerprint(as_table(config.data), config.model_tables())[:8]
         folder = out / f"{name}-{settings}-{seed}"
         return Experiment(config=config, path=path, out=str(folder))
 
