@@ -197,3 +197,21 @@ def test_a_frozen_tower_trains_nothing(tower: TextTower) -> None:
     assert not tower.trains
     # Held all the same, or a SavedModel would not have them.
     assert len(tower.variables) >= len(tower._backbone.weights)
+
+
+def test_a_saved_tower_holds_each_weight_once(
+    tower: TextTower, texts: list[str], tmp_path: Path
+) -> None:
+    module = tf.Module()
+    module.tower = tower
+    module.encode = tf.function(
+        tower.encode_in_graph, input_signature=[tf.TensorSpec([None], tf.string)]
+    )
+    expected = module.encode(tf.constant(texts)).numpy()
+    tf.saved_model.save(module, str(tmp_path))
+    shapes = tf.train.load_checkpoint(str(tmp_path / "variables" / "variables"))
+    sizes = [int(np.prod(s)) for s in shapes.get_variable_to_shape_map().values()]
+    weights = sum(int(np.prod(v.shape)) for v in tower._backbone.weights)
+    assert weights <= sum(sizes) < 1.05 * weights + 1_000
+    loaded = tf.saved_model.load(str(tmp_path))
+    np.testing.assert_allclose(loaded.encode(tf.constant(texts)), expected, atol=1e-6)

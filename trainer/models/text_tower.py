@@ -17,6 +17,13 @@ from trainer.models.text_presets import load_preset
 ENCODE_TOKENS = 8_192  # Tokens of one batch; larger was no faster on two cores.
 
 
+class _Untracked:
+    """Holds what would be saved a second time, by a path of its own."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 class TextTower(tf.keras.layers.Layer):
     """BERT with mean pooling, vectors of length 1.
 
@@ -27,7 +34,7 @@ class TextTower(tf.keras.layers.Layer):
         super().__init__(name=name)
         self.config = config
         tokenizer, backbone = load_preset(config.preset)
-        self._tokenizer, self._backbone = tokenizer, backbone
+        self._tokenizer, self._untracked = tokenizer, _Untracked(backbone)
         _freeze_below(backbone, config.trainable_layers)
         self.dim = int(backbone.hidden_dim)
         frozen = [v.value for v in backbone.non_trainable_variables]
@@ -37,6 +44,10 @@ class TextTower(tf.keras.layers.Layer):
         # Held here so that tf-keras trains them and a SavedModel keeps them.
         self._trained = [v.value for v in backbone.trainable_variables]
         self._frozen = frozen
+
+    @property
+    def _backbone(self) -> Any:
+        return self._untracked.value
 
     @property
     def trains(self) -> bool:
