@@ -17,6 +17,7 @@ RESULTS = CHECKOUT / "benchmarks" / "quality" / "results.jsonl"
 PAGE = CHECKOUT / "docs" / "quality.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 METRICS = ("ndcg@10", "hit_rate@10", "recall@50", "recall@100", "auc")
+HEAD = 2  # Lines of a table without a row.
 Record = dict[str, Any]
 Groups = dict[tuple[str, str], list[Record]]
 
@@ -35,8 +36,8 @@ def write_table() -> None:
     head, rest = text.split(BEGIN)
     tail = rest.split(END)[1]
     groups = grouped([json.loads(line) for line in lines])
-    tables = (levels(groups), differences(groups), ablations(groups))
-    shown = "\n\n".join("\n".join(table) for table in tables)
+    tables = [[*table(groups)] for table in (levels, differences, ablations)]
+    shown = "\n\n".join("\n".join(table) for table in tables if len(table) > HEAD)
     PAGE.write_text(f"{head}{BEGIN}\n{shown}\n{END}{tail}", encoding="utf-8")
     say(f"{PAGE}: {len(lines)} results.")
 
