@@ -97,7 +97,9 @@ bench: $(READY) ## all benchmarks
 bench-data: $(READY) ## prepare and read 25 million generated rows (DOUBLE=1: and 50)
 	@$(PY) -m benchmarks.prepare_scale $(if $(filter 1,$(DOUBLE)),--double)
 
+PEERS := faiss-cpu==1.15.1 hnswlib==0.8.0
 bench-index: $(READY) ## indexes beside FAISS and hnswlib (ITEMS="100000 1000000")
+	@$(PY) -m pip install --quiet --disable-pip-version-check $(PEERS)
 	@$(PY) -m benchmarks.index $(ITEMS:%=--items=%)
 
 bench-quality: $(READY) ## train and measure STEP= of docs/quality.md (SEED=, SET=)
