@@ -111,6 +111,7 @@ def test_the_table_shows_them(server: Address) -> None:
 
 def test_rest_equals_grpc_equals_python(out: Path, server: Address) -> None:
     import tensorflow as tf
+    import tensorflow_text  # noqa: F401  registers the ops of the text tower
 
     users = [KNOWN, UNKNOWN]
     body = {"instances": [{"user_id": user} for user in users]}
