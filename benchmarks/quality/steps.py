@@ -1,7 +1,7 @@
 """The steps of `make bench-quality`, by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Step:
     toml: str
     measure: Callable[[Experiment], dict[str, Any]]
     overrides: tuple[str, ...] = ()
-    published: dict[str, dict[str, float]]
+    published: dict[str, dict[str, float]] = field(default_factory=dict)
     says: str
 
     def experiment(
@@ -72,13 +72,11 @@ STEPS = {
         toml="ml-1m-leave-one-out.toml",
         measure=every_target,
         overrides=("data.split.ties='item'",),
-        published={},
         says="the same, ties in time by the row of the item",
     ),
     "temporal-100k": Step(
         toml="ml-100k.toml",
         measure=both_stages,
-        published={},
         says="MovieLens-100K, temporal split, the defaults",
     ),
     "rolling-1m": Step(
@@ -89,21 +87,18 @@ STEPS = {
             *("data.split.test=0.04", "data.split.validation=0.08"),
             *SHORT,
         ),
-        published={},
         says="MovieLens-1M, five temporal splits pooled, four epochs of retrieval",
     ),
     "ablation-retrieval": Step(
         toml="ml-1m.toml",
         measure=retrieval_parts,
         overrides=SHORT,
-        published={},
         says="MovieLens-1M, one split by time, four epochs",
     ),
     "ablation-ranking": Step(
         toml="ml-1m.toml",
         measure=ranking_parts,
         overrides=SHORT,
-        published={},
         says="MovieLens-1M, one split by time, four epochs of retrieval",
     ),
     "click": Step(
@@ -119,7 +114,6 @@ STEPS = {
         toml="ml-1m.toml",
         measure=with_and_without_text,
         overrides=(*COLD, "retrieval.epochs=2", "retrieval.patience=2"),
-        published={},
         says="MovieLens-1M, a tenth of the items without any training event, "
         "two epochs",
     ),
@@ -127,7 +121,6 @@ STEPS = {
         toml="amazon-2018-scientific.toml",
         measure=with_and_without_text,
         overrides=COLD,
-        published={},
         says="Amazon Scientific 2018, a tenth of the items without any training event",
     ),
 }
