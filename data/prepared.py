@@ -1,7 +1,7 @@
 """A prepared data set: what `prepare` wrote, read back into arrays."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -45,11 +45,14 @@ class Prepared:
     Rows of users and items count from 1; row 0 stands for padding and the unknown,
     and holds zeros and empty strings in every table. `fold`: which of several
     temporal splits parts the events; those after its end are left out.
+    `other_items`: the items' table to read instead of that in the folder, whose rows
+    it begins with.
     """
 
     folder: str
     manifest: dict[str, Any]
     fold: Fold | None = None
+    other_items: pd.DataFrame | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def load(cls, folder: str) -> "Prepared":
@@ -152,7 +155,10 @@ class Prepared:
         return [files.join(self.folder, name) for name in names]
 
     @cached_property
-    def _items(self) -> pd.DataFrame:
+    def items(self) -> pd.DataFrame:
+        """Return the items' table as it is stored, a row an item, without row 0."""
+        if self.other_items is not None:
+            return self.other_items
         return self._read_frame("items.parquet")
 
     @cached_property
@@ -167,6 +173,8 @@ class Prepared:
     @property
     def num_items(self) -> int:
         """Return the number of items, row 0 not counted."""
+        if self.other_items is not None:
+            return len(self.other_items)
         return int(self.manifest["counts"]["items"])
 
     @property
@@ -177,7 +185,7 @@ class Prepared:
     @cached_property
     def item_ids(self) -> np.ndarray:
         """Return the items' ids. Out: object array of str (items + 1,)."""
-        return _with_row_0(self._items["item_id"].to_numpy(object), "")
+        return _with_row_0(self.items["item_id"].to_numpy(object), "")
 
     @cached_property
     def user_ids(self) -> np.ndarray:
@@ -187,25 +195,36 @@ class Prepared:
     @cached_property
     def servable(self) -> np.ndarray:
         """Tell which items may be recommended. Out: bool (items + 1,)."""
-        return _with_row_0(self._items["servable"].to_numpy(bool), False)
+        return _with_row_0(self.items["servable"].to_numpy(bool), False)
+
+    @cached_property
+    def is_listed(self) -> np.ndarray:
+        """Tell which items the items' table says something of. Out: bool (items + 1,).
+
+        An item that is known from events alone, or whose row is empty, is not listed.
+        """
+        listed = self.servable | (self.texts != "")
+        for codes in self.item_features.values():
+            listed |= codes.reshape(len(codes), -1).any(axis=1)
+        return listed
 
     @cached_property
     def texts(self) -> np.ndarray:
         """Return the items' joined texts. Out: object array of str (items + 1,)."""
-        return _with_row_0(self._items["text"].to_numpy(object), "")
+        return _with_row_0(self.items["text"].to_numpy(object), "")
 
     @cached_property
     def titles(self) -> np.ndarray:
         """Return the items' titles. Out: object array of str (items + 1,)."""
-        return _with_row_0(self._items["title"].to_numpy(object), "")
+        return _with_row_0(self.items["title"].to_numpy(object), "")
 
     @cached_property
     def display(self) -> dict[str, np.ndarray]:
         """Return the display columns. Out: object arrays of str (items + 1,)."""
-        names = [c for c in map(str, self._items) if c.startswith(DISPLAY_PREFIX)]
+        names = [c for c in map(str, self.items) if c.startswith(DISPLAY_PREFIX)]
         return {
             name.removeprefix(DISPLAY_PREFIX): _with_row_0(
-                self._items[name].to_numpy(object), ""
+                self.items[name].to_numpy(object), ""
             )
             for name in names
         }
@@ -213,7 +232,7 @@ class Prepared:
     @cached_property
     def item_features(self) -> dict[str, np.ndarray]:
         """Return the items' codes: int32 (n,), int32 (n, v) or float32 (n, 2)."""
-        return _codes(self._items, self.features.items)
+        return _codes(self.items, self.features.items)
 
     @cached_property
     def user_features(self) -> dict[str, np.ndarray]:

@@ -102,11 +102,11 @@ class Checker:
         if config.items is not None:
             ids = tables["items"][config.items.column("item_id") or ""]
             self._items = pa.array(ids.dropna().unique(), pa.string())
-        self._errors, self._warnings = _Findings(), _Findings()
+        self._errors, self._warnings = Findings(), Findings()
         self._num_rows = 0
         self._labels: set[float] = set()
         self._times: tuple[float, float] = (np.inf, -np.inf)
-        self._early = _Findings()
+        self._early = Findings()
 
     def add(self, block: pa.Table, rows: Rows, first_row: int) -> None:
         """Check a block of the interactions table.
@@ -153,12 +153,12 @@ class Checker:
             self._times = min(low, times.min()), max(high, times.max())
 
     def _check_entities(self, table: Table, name: str, frame: pd.DataFrame) -> None:
-        errors, warnings = _Findings(), _Findings()
+        errors, warnings = Findings(), Findings()
         for column, spec in table.columns.items():
             cells = pa.array(frame[column], pa.string())
             if spec.kind == "numeric":
-                bad = _no_number(frame[column])
-                errors.add(column, cells, bad, "a number", _NUMBER_ADVICE, 1)
+                bad = no_number(frame[column])
+                errors.add(column, cells, bad, "a number", NUMBER_ADVICE, 1)
             if spec.role in ("user_id", "item_id"):
                 missing = np.asarray(cells.is_null())
                 advice = "These rows are left out."
@@ -221,7 +221,7 @@ class Checker:
 
 _TIME_ADVICE = "Mend these rows, or set the column's unit: s, ms, us or iso."
 _UNIT_ADVICE = "These lie before 1975; bring all rows to one unit."
-_NUMBER_ADVICE = "Mend these cells or empty them."
+NUMBER_ADVICE = "Mend these cells or empty them."
 _ONE = "It tells no event from another; leave its role out, or name another column."
 _TOO_FEW = "There is nothing to tell apart; name the right column."
 _INSTANT = "Take held_out_users or leave_one_out as [data.split] kind."
@@ -244,11 +244,11 @@ def _bad_values(
         yield bad, expected, _TIME_ADVICE
     elif spec.role in ("label", "weight"):
         values = rows.label if spec.role == "label" else rows.weight
-        yield there & np.isnan(values), "a number", _NUMBER_ADVICE
+        yield there & np.isnan(values), "a number", NUMBER_ADVICE
         if spec.role == "weight":
-            yield values < 0, "a weight of 0 or more", _NUMBER_ADVICE
+            yield values < 0, "a weight of 0 or more", NUMBER_ADVICE
     elif spec.kind == "numeric":
-        yield _no_number(cells.to_pandas()), "a number", _NUMBER_ADVICE
+        yield no_number(cells.to_pandas()), "a number", NUMBER_ADVICE
 
 
 def _milliseconds(cells: pa.Array, bad: np.ndarray) -> np.ndarray:
@@ -260,7 +260,8 @@ def _milliseconds(cells: pa.Array, bad: np.ndarray) -> np.ndarray:
     return (numbers > MILLISECONDS[0]) & (numbers < MILLISECONDS[1])
 
 
-def _no_number(values: pd.Series) -> np.ndarray:
+def no_number(values: pd.Series) -> np.ndarray:
+    """Tell which cells are neither a finite number nor empty. Out: bool (n,)."""
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(
         np.float64, na_value=np.nan
     )
@@ -271,8 +272,8 @@ def _check_duplicates(
     table: Table,
     column: str,
     frame: pd.DataFrame,
-    errors: "_Findings",
-    warnings: "_Findings",
+    errors: "Findings",
+    warnings: "Findings",
 ) -> None:
     """Two rows of one id that disagree are an error; equal ones are one row."""
     cells = pa.array(frame[column], pa.string())
@@ -294,7 +295,7 @@ def _check_duplicates(
     warnings.add(column, cells, extra.to_numpy(), "each id once", advice, 1)
 
 
-class _Findings:
+class Findings:
     """What was found so far, by column and by what was expected."""
 
     def __init__(self) -> None:

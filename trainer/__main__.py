@@ -106,5 +106,57 @@ def export(experiment: Experiment) -> None:
     run(experiment)
 
 
+def change_command(run: Callable[[str, str], Any]) -> Callable[..., None]:
+    """Give a command a table of items and the models whose catalogue it changes.
+
+    In: `run`: takes the folder of the models and the path of the table.
+    """
+
+    @click.argument("table", metavar="ITEMS")
+    @click.option(
+        "--model",
+        "folder",
+        required=True,
+        metavar="DIR",
+        help="The models as an export leaves them: OUT/models, or OUT itself.",
+    )
+    @tell_errors(STATUSES)
+    def command(table: str, folder: str) -> None:
+        from trainer.exported import find_models, parent
+
+        models = find_models(folder)
+        quieten()
+        with locked(parent(models)):
+            run(models, table)
+
+    command.__doc__ = run.__doc__
+    command.__name__ = run.__name__
+    return command
+
+
+@main.command()
+@change_command
+def add_items(models: str, table: str) -> None:
+    """Publish a version with new items, and with other rows of known ones.
+
+    ITEMS has columns of the items' table: the id, and whatever is known.
+    """
+    from trainer.catalogue import add_items as run
+
+    run(models, table)
+
+
+@main.command()
+@change_command
+def remove_items(models: str, table: str) -> None:
+    """Publish a version that recommends some items no longer.
+
+    ITEMS is a table with the column of ids, or one id a line.
+    """
+    from trainer.catalogue import remove_items as run
+
+    run(models, table)
+
+
 if __name__ == "__main__":
     main(prog_name="python -m trainer")

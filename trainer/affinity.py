@@ -49,6 +49,11 @@ class Affinity:
         given, asked = rows / counts[:, None], rows * counts[:, None]
         return cls(given.astype(np.float32), asked.astype(np.float32))
 
+    def extended(self, num_items: int) -> "Affinity":
+        """Return the same of more items, of whom nobody has liked the last."""
+        missing = [(0, num_items + 1 - len(self.given)), (0, 0)]
+        return Affinity(np.pad(self.given, missing), np.pad(self.asked, missing))
+
     def profiles(
         self, log: EventLog, users: np.ndarray, counts: np.ndarray
     ) -> np.ndarray:

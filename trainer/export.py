@@ -1,21 +1,24 @@
 """Builds the servables of a fitted experiment and publishes them as SavedModels."""
 
+import dataclasses
 import datetime
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from data import files
+from data.changes import Changes
 from data.console import say, step
-from data.events import EventLog
+from data.events import TEST, VALIDATION, EventLog
 from data.prepared import Prepared
 from data.schema import as_table
 from trainer.affinity import Affinity
 from trainer.config import ExperimentConfig, IndexKind
+from trainer.exported import CHANGES
 from trainer.manifest import described, ops_beyond_stock, package_versions, size_of
 from trainer.model_card import model_card
 from trainer.models.content import ContentGraph
@@ -30,7 +33,7 @@ from trainer.models.retrieval import RetrievalModel
 from trainer.models.state import Catalogue, Limits, UserState
 from trainer.models.text_tower import TextTower
 from trainer.models.trend import Trend
-from trainer.publish import new_version, prune, publish, write_configs
+from trainer.publish import SERVABLES, new_version, prune, publish, write_configs
 from trainer.ranking_inputs import RankingInputs
 from trainer.recall_gate import checked, index_queries
 from trainer.scorers import RetrievalScorer
@@ -38,14 +41,14 @@ from trainer.servables import RankingServable, RecommenderServable, RetrievalSer
 from trainer.warmup import examples, write_warmup
 
 MANIFEST_FORMAT = 1
-SERVABLES = ("retrieval", "ranking", "recommender")
 
 
 @dataclass(frozen=True)
 class Fitted:
     """What is exported: both models, and the events that serving may know.
 
-    `end_time`: Unix seconds; a request without a time is made then.
+    `end_time`: Unix seconds; a request without a time is made then. `changes`: how the
+    items differ from those that the models were fitted with.
     """
 
     prepared: Prepared
@@ -56,6 +59,22 @@ class Fitted:
     affinity: Affinity
     calibration: tuple[float, float]
     text_tower: TextTower | None
+    changes: Changes = field(default_factory=Changes)
+
+    @property
+    def compared(self) -> np.ndarray:
+        """Tell which items' scores a candidate's are compared with. Out: bool (n,).
+
+        What was servable when the models were fitted: an item's score must not change
+        because another one came.
+        """
+        return dataclasses.replace(self.prepared, other_items=None).servable
+
+
+def known_to_evaluated(prepared: Prepared) -> tuple[EventLog, int]:
+    """Return the events that an export of the evaluated fit knows, and their end."""
+    log, cut = prepared.events.through(VALIDATION), prepared.cut(TEST)
+    return log, int(log.time.max()) + 1 if cut is None else cut
 
 
 def export(
@@ -107,7 +126,7 @@ class _Builder:
             user_statistics=inputs.users.at(np.arange(prepared.num_users + 1), now),
             affinity=fitted.affinity,
             profiles=self._profiles(),
-            servable=prepared.servable,
+            servable=fitted.compared,
             calibration=fitted.calibration,
         )
         self.prior = popularity_prior(prepared, log)
@@ -203,6 +222,7 @@ class _Builder:
             tf.saved_model.save(servable, folder, signatures, options)
             write_warmup(folder, name, examples(signatures, self.fitted.prepared))
             manifest = self._manifest(name, version, folder, signatures, about)
+            self.fitted.changes.write(files.join(folder, *CHANGES))
             files.write_text(files.join(folder, "MODEL_CARD.md"), model_card(manifest))
             files.write_json(files.join(folder, "manifest.json"), manifest)
 
@@ -231,6 +251,7 @@ class _Builder:
                 "events_known": len(self.fitted.log),
                 "end_time": self.fitted.end_time,
             },
+            "catalogue_changes": self.fitted.changes.summary(prepared),
             "limits": {
                 "k": export.k,
                 "max_k": export.max_k,

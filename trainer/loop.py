@@ -21,6 +21,7 @@ from trainer.errors import TrainingError
 from trainer.models.base import CountedModel
 
 Validate = Callable[[], float]
+BEST = ("best", "weights")
 
 
 @dataclass
@@ -184,7 +185,7 @@ class _Keeper:
             self.newest_path,
             max_to_keep=2,  # Until the state names the newer, it is the older's.
         )
-        self.best_path = files.join(folder, "best", "weights")
+        self.best_path = files.join(folder, *BEST)
 
     def ended(self, schedule: Schedule) -> Fit | None:
         if not files.exists(self.state_path):

@@ -12,7 +12,11 @@ Made {{ created }} by Tandem from data `{{ data.fingerprint }}`:
 {{ number(data.counts["events"]) }} events of {{ number(data.counts["users"]) }} users
 with {{ number(data.counts["items"]) }} items; {{ number(data.events_known) }} events
 were known to this version.
-
+{% set c = catalogue_changes %}{% if c.added + c.changed + c.removed %}
+The catalogue has changed since: {{ number(c.added) }} items added,
+{{ number(c.changed) }} changed, {{ number(c.removed) }} removed. New items are known by
+what their rows say alone.
+{% endif %}
 ## What it is for
 Recommending items of this catalogue to the users of this data set, and to new users
 through the history that a request gives. It is not made for decisions about people.

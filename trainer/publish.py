@@ -8,6 +8,7 @@ from data import files
 from trainer.errors import ExportError
 
 Save = Callable[[str], None]
+SERVABLES = ("retrieval", "ranking", "recommender")
 
 
 def new_version(models: str, now: datetime.datetime | None = None) -> int:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from data import prepared
 from data.features import Feature, FeatureSet
-from data.prepare.shards import write_table
+from data.prepare.shards import arrow_table, write_table
 from data.schema import DataConfig
 
 NO = ("0", "false", "f", "no", "n")
@@ -21,11 +21,24 @@ def write_items(
     features: FeatureSet,
     listed: pd.Index,
 ) -> None:
-    """Write the items' table.
+    """Write the items' table. In: as `item_table`."""
+    write_table(path, _item_columns(config, items, features, listed))
+
+
+def item_table(
+    config: DataConfig, items: pd.DataFrame, features: FeatureSet, listed: pd.Index
+) -> pa.Table:
+    """Encode items as the prepared table holds them.
 
     In: `items`: raw strings by id, in the order of the rows; `listed`: the ids that
     the raw table holds.
     """
+    return arrow_table(_item_columns(config, items, features, listed))
+
+
+def _item_columns(
+    config: DataConfig, items: pd.DataFrame, features: FeatureSet, listed: pd.Index
+) -> dict[str, pa.Array | np.ndarray]:
     extra = {
         "servable": _servable(config, items, listed),
         "text": pa.array(features.text.encode(items), pa.string()),
@@ -33,26 +46,25 @@ def write_items(
     }
     for name in config.display_columns():
         extra[prepared.DISPLAY_PREFIX + name] = _strings(items, name)
-    _write(path, "item_id", items, features.items, extra)
+    return _columns("item_id", items, features.items, extra)
 
 
 def write_users(path: str, users: pd.DataFrame, features: FeatureSet) -> None:
     """Write the users' table. In: raw strings by id, in the order of the rows."""
-    _write(path, "user_id", users, features.users, {})
+    write_table(path, _columns("user_id", users, features.users, {}))
 
 
-def _write(
-    path: str,
+def _columns(
     id_name: str,
     frame: pd.DataFrame,
     features: tuple[Feature, ...],
     extra: Mapping[str, pa.Array | np.ndarray],
-) -> None:
+) -> dict[str, pa.Array | np.ndarray]:
     codes = {
         prepared.FEATURE_PREFIX + f.name: f.encode(frame[f.name]) for f in features
     }
     ids = pa.array(frame.index.to_numpy(object), pa.string())
-    write_table(path, {id_name: ids, **extra, **codes})
+    return {id_name: ids, **extra, **codes}
 
 
 def _servable(config: DataConfig, items: pd.DataFrame, listed: pd.Index) -> np.ndarray:

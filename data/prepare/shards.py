@@ -242,9 +242,13 @@ def _write_impressions(blocks: Blocks, shard: Shard) -> None:
 
 def write_table(path: str, columns: Mapping[str, np.ndarray | pa.Array]) -> None:
     """Write columns, (n,) or (n, width), as Parquet."""
-    table = pa.table({name: _to_arrow(values) for name, values in columns.items()})
     with files.open_file(path, "wb") as file:
-        pq.write_table(table, file, row_group_size=ROW_GROUP_EVENTS)
+        pq.write_table(arrow_table(columns), file, row_group_size=ROW_GROUP_EVENTS)
+
+
+def arrow_table(columns: Mapping[str, np.ndarray | pa.Array]) -> pa.Table:
+    """Return columns, (n,) or (n, width), as Parquet holds them."""
+    return pa.table({name: _to_arrow(values) for name, values in columns.items()})
 
 
 def _to_arrow(values: np.ndarray | pa.Array) -> pa.Array:

@@ -66,6 +66,12 @@ class IdSlots(tf.Module):
         self.num_slots = int(tf.reduce_max(slots)) + 1
         self.table = tf.Variable(slots, trainable=False, name=name)
 
+    def extend(self, num_rows: int) -> None:
+        """Let rows that come after all others share slot 0. In: how many there are."""
+        missing = num_rows - int(self.table.shape[0])
+        slots = tf.pad(tf.convert_to_tensor(self.table), [[0, missing]])
+        self.table = tf.Variable(slots, trainable=False, name=self.name)
+
     def __call__(self, rows: tf.Tensor) -> tf.Tensor:
         """Return slots of rows. In, out: int32 (...)."""
         return tf.gather(self.table, rows)

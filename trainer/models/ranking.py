@@ -141,11 +141,15 @@ class RankingModel(CountedModel):
         self.rating_task = tfrs.tasks.Ranking(
             tf.keras.losses.MeanSquaredError(reduction="none")
         )
-        self._encode_items = tf.function(
-            self.item_part, input_signature=[_ROWS], autograph=False
-        )
+        self.trace_items()
         self.rank_rows = tf.function(
             self._rank_rows, reduce_retracing=True, autograph=False
+        )
+
+    def trace_items(self) -> None:
+        """Encode items by the tables that their part has now."""
+        self._encode_items = tf.function(
+            self.item_part, input_signature=[_ROWS], autograph=False
         )
 
     def user(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:

@@ -67,10 +67,7 @@ class RetrievalModel(CountedModel):
             trend = Trend(prepared, log)
             table = np.stack([trend.at(moment) for moment in self.grid.moments()])
             self.trend_table = tf.Variable(table, trainable=False, name="trend_table")
-        # Traced once: validation encodes the catalogue after every epoch.
-        self._encode_items = tf.function(
-            self.item_tower, input_signature=[_ROWS], autograph=False
-        )
+        self.trace_items()
         self.encode_queries = tf.function(
             self.queries,
             input_signature=[_VECTORS, _ROWS, _HISTORY, _TIMES, _TIMES],
@@ -85,6 +82,15 @@ class RetrievalModel(CountedModel):
             tf.zeros([prepared.num_items + 1, config.hard_negatives], tf.int32),
             trainable=False,
             name="neighbours",
+        )
+
+    def trace_items(self) -> None:
+        """Encode items by the tables that the tower has now, whatever it had before.
+
+        Traced once: validation encodes the catalogue after every epoch.
+        """
+        self._encode_items = tf.function(
+            self.item_tower, input_signature=[_ROWS], autograph=False
         )
 
     @property

@@ -34,9 +34,12 @@ class Texts(tf.Module):
         if (vectors is None) == (tower is None or tokens is None):
             raise ValueError("expected vectors, or a tower and tokens")
         self.tower = tower
-        table = tokens if vectors is None else vectors
-        self.table = tf.Variable(table, trainable=False, name="texts")
+        self.replace(tokens if vectors is None else vectors)
         self.dim = int(tower.dim) if tower is not None else int(self.table.shape[1])
+
+    def replace(self, table: np.ndarray | None) -> None:
+        """Take other vectors or tokens, of more items maybe."""
+        self.table = tf.Variable(table, trainable=False, name="texts")
 
     def __call__(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Return vectors of distinct rows. In: int32 (n,). Out: float32 (n, dim)."""
@@ -49,6 +52,10 @@ class CodeTable(tf.Module):
 
     def __init__(self, codes: Mapping[str, np.ndarray], *, name: str) -> None:
         super().__init__(name=name)
+        self.replace(codes)
+
+    def replace(self, codes: Mapping[str, np.ndarray]) -> None:
+        """Take other codes, of more rows maybe."""
         self.codes = {
             key: tf.Variable(values, trainable=False, name=key)
             for key, values in codes.items()

@@ -4,19 +4,25 @@ import dataclasses
 from typing import Any
 
 from data.console import say
-from data.events import TEST, VALIDATION, Stretch
+from data.events import VALIDATION, Stretch
+from trainer.amend import amended
 from trainer.experiment import Experiment
-from trainer.export import Fitted, export
+from trainer.export import Fitted, export, known_to_evaluated
+from trainer.exported import standing_changes
 from trainer.fitting import Fitter
 from trainer.ranking_examples import Examples, Source, build_examples
 from trainer.scorers import RetrievalScorer
 from trainer.stages.fit import fit_facts, fit_retrieval
+from trainer.text_store import TextStore
 
 
 def refit_and_export(experiment: Experiment) -> int:
     """Fit on all events with the epochs chosen, and publish the servables."""
     fitted = _refitted(experiment) if experiment.config.export.refit == "full" else None
     fitted = fitted or _evaluated(experiment)
+    changes = standing_changes(experiment.models, experiment.prepared)
+    store = TextStore(experiment.out, experiment.config.text)
+    fitted = amended(fitted, changes, store)
     metrics = experiment.evaluation.metrics or {}
     evaluation = metrics["evaluation"]
     about = {
@@ -33,12 +39,11 @@ def refit_and_export(experiment: Experiment) -> int:
 def _evaluated(experiment: Experiment) -> Fitted:
     """Export the evaluated fit: it knows what lies before the test part."""
     prepared, parts = experiment.prepared, experiment.fitted
-    log = prepared.events.through(VALIDATION)
-    cut = prepared.cut(TEST)
+    log, end_time = known_to_evaluated(prepared)
     return Fitted(
         prepared=prepared,
         log=log,
-        end_time=int(log.time.max()) + 1 if cut is None else cut,
+        end_time=end_time,
         retrieval=parts.retrieval.model,
         ranking=parts.ranking.model,
         affinity=parts.ranking.inputs.affinity,
