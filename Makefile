@@ -28,7 +28,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= $(if $(filter 1,$(GPU)),2,3)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data train evaluate export serve query test test-real lint format \
-	type bench bench-data bench-index bench-quality lock clean
+	type bench bench-data bench-index bench-recommender bench-quality lock clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -101,6 +101,9 @@ PEERS := faiss-cpu==1.15.1 hnswlib==0.8.0
 bench-index: $(READY) ## indexes beside FAISS and hnswlib (ITEMS="100000 1000000")
 	@$(PY) -m pip install --quiet --disable-pip-version-check $(PEERS)
 	@$(PY) -m benchmarks.index $(ITEMS:%=--items=%)
+
+bench-recommender: $(READY) ## one call of the recommender, 1,682 and a million items
+	@$(PY) -m benchmarks.recommender $(ITEMS:%=--items=%) $(OVERRIDES)
 
 bench-quality: $(READY) ## train and measure STEP= of docs/quality.md (SEED=, SET=)
 	@test -n "$(STEP)" || { echo "usage: make bench-quality STEP=leave-one-out" \

@@ -89,7 +89,7 @@ def export(
     version = new_version(models)
     # Vocabularies are written to files, which the SavedModels then keep as assets.
     with step("Exporting the servables"), tempfile.TemporaryDirectory() as scratch:
-        builder = _Builder(fitted, config, scratch)
+        builder = Builder(fitted, config, scratch)
         for name in SERVABLES:  # The gate, before anything is written.
             builder.index(builder.kind_of(name))
         savers = {name: builder.saver(name, version, about) for name in SERVABLES}
@@ -99,13 +99,14 @@ def export(
     return version
 
 
-class _Builder:
+class Builder:
     """Makes the parts that servables share, and saves each servable."""
 
     def __init__(self, fitted: Fitted, config: ExperimentConfig, scratch: str) -> None:
         self.fitted, self.config = fitted, config
         prepared, log = fitted.prepared, fitted.log
         self.vectors = fitted.retrieval.item_vectors(prepared.num_items)
+        self.user_vectors = fitted.retrieval.user_vectors(prepared.num_users)
         trend = Trend(prepared, log).at(fitted.end_time)
         self.index_vectors = fitted.retrieval.index_vectors(self.vectors, trend)
         inputs = RankingInputs.of(prepared, log, fitted.affinity)
@@ -122,10 +123,12 @@ class _Builder:
         self.ranking = RankingGraph(
             model=fitted.ranking,
             parts=fitted.ranking.item_parts(prepared.num_items),
+            users=fitted.ranking.user_vectors(prepared.num_users),
             item_statistics=inputs.items.at(np.arange(prepared.num_items + 1), now),
             user_statistics=inputs.users.at(np.arange(prepared.num_users + 1), now),
             affinity=fitted.affinity,
             profiles=self._profiles(),
+            index_vectors=self.index_vectors,
             servable=fitted.compared,
             calibration=fitted.calibration,
         )
@@ -165,12 +168,22 @@ class _Builder:
                 kind,
                 *tables,
                 queries=self.queries.tuning,
-                k=max(export.recall_k, self.config.ranking.candidates),
+                k=max(export.recall_k, self._usual_depth()),
                 recall=export.recall_floor,
             )
             quality = index.settings() | checked(index, *tables, self.queries, export)
             self._indexes[kind] = index, quality
         return self._indexes[kind]
+
+    def _usual_depth(self) -> int:
+        """Return how deep most requests look: what a user has seen is often nearest.
+
+        An index that is tuned to less answers them in two searches.
+        """
+        counts = self.fitted.log.user_counts()
+        counts = counts[counts > 0]
+        number = self.config.ranking.candidates
+        return number + int(min(np.median(counts), number)) if len(counts) else number
 
     def retrieval_graph(self, kind: IndexKind) -> RetrievalGraph:
         """Build the first stage over an index of a kind."""
@@ -178,6 +191,7 @@ class _Builder:
         return RetrievalGraph(
             model=self.fitted.retrieval,
             vectors=self.vectors,
+            user_vectors=self.user_vectors,
             index=self.index(kind)[0],
             index_vectors=self.index_vectors,
             prior=Prior(self.prior, prepared.servable),

@@ -14,10 +14,12 @@ from trainer.config import ExportConfig
 from trainer.models.content import ContentGraph
 from trainer.models.diversify import Diversifier
 from trainer.models.index.base import PADDING_SCORE
-from trainer.models.recommender import RankingGraph, Request, RetrievalGraph, two_stages
+from trainer.models.recommender import RankingGraph, Request, RetrievalGraph
 from trainer.models.state import Catalogue
+from trainer.models.two_stages import TwoStages, widest
 
-Signatures = dict[str, Callable[..., dict[str, tf.Tensor]]]
+Call = Callable[..., dict[str, tf.Tensor]]
+Signatures = dict[str, tuple[Call, list[tf.TensorSpec]]]
 Answer = tuple[tf.Tensor, tf.Tensor]
 
 
@@ -33,7 +35,23 @@ def _numbers(name: str, dtype: Any) -> tf.TensorSpec:
     return tf.TensorSpec([None], dtype, name)
 
 
-class ListServable(tf.Module):
+class Servable(tf.Module):
+    """Signatures, each a call and what it takes."""
+
+    def declared(self) -> Signatures:
+        """Return calls and their inputs by signature name."""
+        raise NotImplementedError  # abstract
+
+    def traced(self, name: str) -> Any:
+        """Return a signature's concrete function."""
+        return _function(*self.declared()[name])
+
+    def signatures(self) -> dict[str, Any]:
+        """Return the concrete functions by signature name."""
+        return {name: self.traced(name) for name in self.declared()}
+
+
+class ListServable(Servable):
     """Signatures that answer with lists of items; `_answer` says how they are made."""
 
     def __init__(
@@ -61,28 +79,27 @@ class ListServable(tf.Module):
     ) -> Answer:
         raise NotImplementedError  # abstract
 
-    def signatures(self) -> Signatures:
-        """Return the concrete functions by signature name."""
+    def declared(self) -> Signatures:
+        """Return the signatures that answer with lists."""
         context = [f.graph_input(tf) for f in self.context.values()]
         history = [_ids("user_id"), _lists("history"), _lists("exclude")]
         history.append(_numbers("k", tf.int32))
         lists = [_lists("boost"), _lists("bury")]
         time = _numbers("time", tf.int64)
-        search = {"search": self._search} if self.content.reads_text else {}
+        with_context = [*history, time, *lists, *context]
+        search = {"search": (self._search, [_ids("text")])}
         return {
-            **{name: _function(call, [_ids("text")]) for name, call in search.items()},
-            "serving_default": _function(self._default, [_ids("user_id")]),
-            "with_history": _function(self._with_history, history),
-            "with_context": _function(
-                self._with_context, [*history, time, *lists, *context]
-            ),
-            "similar_items": _function(self._similar_items, [_ids("item_id")]),
+            **(search if self.content.reads_text else {}),
+            "serving_default": (self._default, [_ids("user_id")]),
+            "with_history": (self._with_history, history),
+            "with_context": (self._with_context, with_context),
+            "similar_items": (self._similar_items, [_ids("item_id")]),
         }
 
     def _default(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
         request = self.retrieval.request(self.retrieval.users.lookup(user_id))
         answer = self._answer(
-            request, tf.constant(self.config.k), self._no_context(user_id)
+            request, tf.constant(self.config.k), self.unknown_context(user_id)
         )
         return self._named(answer)
 
@@ -90,13 +107,13 @@ class ListServable(tf.Module):
         self, user_id: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, k: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         same_batch(user_id, history=history, exclude=exclude, k=k)
-        width = self._check_k(k)
+        self._check_k(k)
         request = self.retrieval.request(
             self.retrieval.users.lookup(user_id),
             self.catalogue.lookup(history),
             self.catalogue.lookup(exclude),
         )
-        answer = self._answer(request, width, self._no_context(user_id))
+        answer = self._answer(request, k, self.unknown_context(user_id))
         return self._named(answer, k)
 
     def _with_context(
@@ -112,7 +129,7 @@ class ListServable(tf.Module):
     ) -> dict[str, tf.Tensor]:
         lists = {"history": history, "exclude": exclude, "boost": boost, "bury": bury}
         same_batch(user_id, k=k, time=time, **lists, **context)
-        width = self._check_k(k)
+        self._check_k(k)
         rows = {name: self.catalogue.lookup(values) for name, values in lists.items()}
         request = self.retrieval.request(
             self.retrieval.users.lookup(user_id),
@@ -121,7 +138,7 @@ class ListServable(tf.Module):
             time,
         )
         codes = {n: self._encode_context[n](values) for n, values in context.items()}
-        answer = self._answer(request, width, codes, rows["boost"])
+        answer = self._answer(request, k, codes, rows["boost"])
         return self._named(answer, k)
 
     def _similar_items(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -143,7 +160,7 @@ class ListServable(tf.Module):
         found = tf.where(says, found, 0)
         return self._named((found, tf.where(says, scores, PADDING_SCORE)))
 
-    def _no_context(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
+    def unknown_context(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the codes of context that is not known."""
         batch = tf.shape(user_id)[0]
         return {
@@ -153,13 +170,12 @@ class ListServable(tf.Module):
             for name, f in self.context.items()
         }
 
-    def _check_k(self, k: tf.Tensor) -> tf.Tensor:
-        """Return the widest k; InvalidArgument names the input."""
+    def _check_k(self, k: tf.Tensor) -> None:
+        """Demand a k within the limits; InvalidArgument names the input."""
         limit = self.config.max_k
         message = f"k: expected from 1 to {limit} (max_k in manifest.json)."
         tf.debugging.assert_greater_equal(k, 1, message=message)
         tf.debugging.assert_less_equal(k, limit, message=message)
-        return tf.reduce_max(tf.concat([k, [1]], axis=0))
 
     def _named(
         self, answer: Answer, k: tf.Tensor | None = None
@@ -183,21 +199,22 @@ class RetrievalServable(ListServable):
         boost: tf.Tensor | None = None,
     ) -> Answer:
         queries = self.retrieval.queries(request)
+        k = widest(k)
         rows, scores = self.retrieval.candidates(request, queries, k)
         if boost is None:
             return rows, scores
         return self.retrieval.boosted(request, rows, scores, boost, k)
 
-    def signatures(self) -> Signatures:
+    def declared(self) -> Signatures:
         """Return the list signatures and those that embed."""
-        signatures = super().signatures()
-        signatures["embed_user"] = _function(self._embed_user, [_ids("user_id")])
-        if self.content.reads_text:
-            signatures["embed_text"] = _function(self._embed_text, [_ids("text")])
         inputs = self.content.inputs()
-        if inputs:
-            signatures["embed_item"] = _function(self._embed_item, inputs)
-        return signatures
+        text = {"embed_text": (self._embed_text, [_ids("text")])}
+        return {
+            **super().declared(),
+            "embed_user": (self._embed_user, [_ids("user_id")]),
+            **(text if self.content.reads_text else {}),
+            **({"embed_item": (self._embed_item, inputs)} if inputs else {}),
+        }
 
     def _embed_user(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
         request = self.retrieval.request(self.retrieval.users.lookup(user_id))
@@ -217,8 +234,7 @@ class RecommenderServable(ListServable):
         self, *, ranking: RankingGraph, diversifier: Diversifier | None, **parts: Any
     ) -> None:
         super().__init__(**parts)
-        self.ranking, self.diversifier = ranking, diversifier
-        self.num_candidates = ranking.model.config.candidates
+        self.two_stages = TwoStages(self.retrieval, ranking, diversifier)
 
     def _answer(
         self,
@@ -227,16 +243,18 @@ class RecommenderServable(ListServable):
         context: Mapping[str, tf.Tensor],
         boost: tf.Tensor | None = None,
     ) -> Answer:
-        stages = (self.retrieval, self.ranking, request, k, self.num_candidates)
-        return two_stages(*stages, context, boost, self.diversifier)
+        return self.two_stages(request, k, context, boost)
 
-    def signatures(self) -> Signatures:
+    def declared(self) -> Signatures:
         """Return the list signatures and `describe`."""
-        describe = _function(self.catalogue.describe, [_lists("item_id")], "ids")
-        return {**super().signatures(), "describe": describe}
+        describe = (self._describe, [_lists("item_id")])
+        return {**super().declared(), "describe": describe}
+
+    def _describe(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self.catalogue.describe(item_id)
 
 
-class RankingServable(tf.Module):
+class RankingServable(Servable):
     """`ranking`: scores of given items for a user."""
 
     def __init__(
@@ -251,12 +269,13 @@ class RankingServable(tf.Module):
         self.retrieval, self.ranking, self.catalogue = retrieval, ranking, catalogue
         self.context = features.context
 
-    def signatures(self) -> Signatures:
-        """Return the concrete functions by signature name."""
+    def declared(self) -> Signatures:
+        """Return the signatures that score."""
         inputs = [_ids("user_id"), _lists("item_id")]
+        with_history = [*inputs, _lists("history")]
         return {
-            "serving_default": _function(self._default, inputs),
-            "with_history": _function(self._with_history, [*inputs, _lists("history")]),
+            "serving_default": (self._default, inputs),
+            "with_history": (self._with_history, with_history),
         }
 
     def _default(self, user_id: tf.Tensor, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -283,7 +302,7 @@ class RankingServable(tf.Module):
             for f in self.context
         }
         heads = self.ranking.heads(request, rows, self.retrieval, queries, context)
-        score = heads[self.ranking.model.config.order_by]
+        score = heads[self.ranking.config.order_by]
         known = rows > 0
         heads = {n: tf.where(known, v, 0.0) for n, v in heads.items() if n != "order"}
         return {**heads, "score": tf.where(known, score, PADDING_SCORE)}
@@ -302,13 +321,11 @@ def same_batch(user_id: tf.Tensor, **inputs: tf.Tensor) -> None:
         tf.debugging.assert_equal(tf.shape(value)[0], batch, message=message)
 
 
-def _function(
-    call: Callable[..., Any], specs: list[tf.TensorSpec], argument: str | None = None
-) -> Any:
+def _function(call: Call, specs: list[tf.TensorSpec]) -> Any:
     """Trace a signature whose inputs have the names of their specs."""
 
     def signature(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return call(**inputs) if argument is None else call(*inputs.values())
+        return call(**inputs)
 
     # The graphs hold no Python control flow, whose conversion takes most of an export.
     traced = tf.function(signature, autograph=False)

@@ -5,7 +5,6 @@ to docs/index.json, and its table into docs/index.md.
 """
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -20,6 +19,8 @@ from benchmarks.index.subjects import Ask, Subject
 from benchmarks.index.table import write_table
 from benchmarks.index.vectors import draw
 from benchmarks.measure import cost_of
+from benchmarks.turns import in_turns
+from data.cli import tell_errors
 from data.console import say
 from trainer.config import IndexKind
 from trainer.models.index.measure import Latency
@@ -30,7 +31,6 @@ K, BATCH = 100, 64
 TUNING, ASKED = 512, 512
 RECALL = 0.97
 MARGIN = (1 - RECALL) / 4  # What our indexes tune with, for the peers too.
-WARM_CALLS = 5
 RESULTS = Path("docs/index.json")
 PEERS = {
     "faiss_ivf": subjects.faiss_ivf,
@@ -104,24 +104,6 @@ def build(name: str, data: Data) -> tuple[Subject, float]:
     return subject, cost.wall_s
 
 
-def in_turns(
-    asks: Sequence[Ask], queries: np.ndarray, batch: int, calls: int
-) -> list[Latency]:
-    """Time subjects, one call each in a round, on the same queries."""
-    times = np.zeros((WARM_CALLS + calls, len(asks)))
-    for turn in range(len(times)):
-        start = turn * batch % (len(queries) - batch + 1)
-        for number, ask in enumerate(asks):
-            begin = time.perf_counter()
-            ask(queries[start : start + batch])
-            times[turn, number] = 1e3 * (time.perf_counter() - begin)
-    medians, p99s = np.quantile(times[WARM_CALLS:], [0.5, 0.99], axis=0)
-    return [
-        Latency(batch=batch, median_ms=float(median), p99_ms=float(p99))
-        for median, p99 in zip(medians, p99s, strict=True)
-    ]
-
-
 def compare(items: int, names: Sequence[str], calls: int) -> list[Row]:
     """Measure subjects on one catalogue."""
     data = Data.of(items)
@@ -151,6 +133,7 @@ def compare(items: int, names: Sequence[str], calls: int) -> list[Row]:
 @click.option("--items", multiple=True, type=int, default=(100_000, 1_000_000))
 @click.option("--only", multiple=True, type=click.Choice(NAMES), default=NAMES)
 @click.option("--calls", default=300, show_default=True, help="Of one query each.")
+@tell_errors()
 def main(items: tuple[int, ...], only: tuple[str, ...], calls: int) -> None:
     """Compare indexes; rows of other sizes stay in the results."""
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else []

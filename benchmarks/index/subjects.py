@@ -7,13 +7,14 @@ import importlib
 import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from data.errors import ConfigError
 from trainer.config import IndexKind
 from trainer.models.index.build import build_index
 from trainer.models.index.measure import compiled
@@ -66,10 +67,10 @@ def faiss_ivf(vectors: np.ndarray, k: int, enough: Enough) -> Subject:
     def ask(queries: np.ndarray) -> np.ndarray:
         return index.search(queries, k)[1] + 1
 
-    for probes in [*range(1, 8), *LADDER]:
+    def turn(probes: int) -> None:
         index.nprobe = probes
-        if enough(ask):
-            break
+
+    probes = least((*range(1, 8), *LADDER), turn, ask, enough)
     size = faiss.serialize_index(index).nbytes
     return Subject(ask=ask, size=size, settings={"lists": lists, "nprobe": probes})
 
@@ -85,10 +86,10 @@ def faiss_hnsw(vectors: np.ndarray, k: int, enough: Enough) -> Subject:
     def ask(queries: np.ndarray) -> np.ndarray:
         return index.search(queries, k)[1] + 1
 
-    for ef in [n for n in LADDER if n >= k]:
+    def turn(ef: int) -> None:
         index.hnsw.efSearch = ef
-        if enough(ask):
-            break
+
+    ef = least([n for n in LADDER if n >= k], turn, ask, enough)
     size = faiss.serialize_index(index).nbytes
     return Subject(ask=ask, size=size, settings={"M": LINKS, "efSearch": ef})
 
@@ -104,10 +105,7 @@ def hnswlib_graph(vectors: np.ndarray, k: int, enough: Enough) -> Subject:
     def ask(queries: np.ndarray) -> np.ndarray:
         return index.knn_query(queries, k, num_threads=THREADS)[0].astype(np.int64)
 
-    for ef in [n for n in LADDER if n >= k]:
-        index.set_ef(ef)
-        if enough(ask):
-            break
+    ef = least([n for n in LADDER if n >= k], index.set_ef, ask, enough)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "index")
         index.save_index(path)
@@ -115,11 +113,22 @@ def hnswlib_graph(vectors: np.ndarray, k: int, enough: Enough) -> Subject:
     return Subject(ask=ask, size=size, settings={"M": LINKS, "ef": ef})
 
 
+def least(
+    values: Sequence[int], turn: Callable[[int], object], ask: Ask, enough: Enough
+) -> int:
+    """Turn a knob up until recall is enough. Out: where it was left."""
+    for value in values:
+        turn(value)
+        if enough(ask):
+            break
+    return value
+
+
 def _peer(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as err:
-        raise ImportError(
+        raise ConfigError(
             f"{name} is not installed. Its package stands in the extra `bench` of "
             "pyproject.toml: pip install faiss-cpu hnswlib, or leave it out by --only."
         ) from err

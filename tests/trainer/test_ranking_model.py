@@ -11,7 +11,8 @@ from data.events import TRAIN
 from data.prepared import Prepared
 from trainer.affinity import Affinity, affinities
 from trainer.config import RankingConfig, TrainConfig
-from trainer.models.ranking import RankingModel, softmax_loss
+from trainer.models.norm import LayerNorm
+from trainer.models.ranking import Head, RankingModel, softmax_loss
 from trainer.models.target_attention import TargetAttention
 from trainer.standing import MOST_REFERENCES, reference_rows, standings
 
@@ -294,3 +295,56 @@ def test_affinity_is_the_same_again_and_may_be_nothing(prepared: Prepared) -> No
 
 def _of_no_event(prepared: Prepared) -> Affinity:
     return Affinity.of(prepared.events.earlier_than(0), prepared.num_items, 4)
+
+
+def test_the_norm_is_keras_own() -> None:
+    x = np.random.default_rng(0).normal(2.0, 3.0, (7, 12)).astype(np.float32)
+    expected, found = tf.keras.layers.LayerNormalization(), LayerNorm()
+    expected(x), found(x)
+    for weight in ("gamma", "beta"):
+        values = np.random.default_rng(1).normal(size=12)
+        getattr(expected, weight).assign(values)
+        getattr(found, weight).assign(values)
+    np.testing.assert_allclose(found(x), expected(x), atol=1e-5)
+
+
+def test_a_head_is_a_dense_layer_of_its_parts_joined() -> None:
+    rng = np.random.default_rng(0)
+    parts = [tf.constant(rng.normal(size=(4, n)), tf.float32) for n in (3, 2)]
+    head, dense = Head("glorot_uniform", name="head"), tf.keras.layers.Dense(1)
+    head(parts), dense(tf.concat(parts, 1))
+    dense.set_weights(head.get_weights())
+    np.testing.assert_allclose(head(parts), dense(tf.concat(parts, 1)), atol=1e-6)
+
+
+def test_no_affinity_is_none_for_anyone() -> None:
+    found = affinities(
+        tf.zeros([2, 0]), tf.zeros([2, 3, 0]), tf.zeros([2, 5, 0]), tf.zeros([4, 0])
+    )
+    assert found.numpy().tolist() == [[0.0] * 5] * 2
+
+
+def test_attention_is_the_formula() -> None:
+    rng = np.random.default_rng(3)
+    candidates, history = rng.normal(size=(2, 5, 6)), rng.normal(size=(2, 4, 6))
+    rows = np.array([[3, 1, 2, 0], [0, 0, 0, 0]], np.int32)
+    layer = TargetAttention(4, 2)
+    inputs = [tf.constant(x, tf.float32) for x in (candidates, history)]
+    found = layer(*inputs, tf.constant(rows)).numpy()
+    layer.bias.assign(rng.normal(size=layer.bias.shape))
+    found = layer(*inputs, tf.constant(rows)).numpy()
+    weights = [dense.get_weights() for dense in (layer.query, layer.key, layer.value)]
+    sources = (candidates, history, history)
+    query, key, value = (
+        (x @ kernel + bias).reshape(2, -1, 2, 2)
+        for x, (kernel, bias) in zip(sources, weights, strict=True)
+    )
+    newer = np.array([[2, 1, 0, 0]] * 2)  # Of three events; none in the other row.
+    bias = layer.bias.numpy()[np.log2(newer + 1).astype(int)]
+    logits = np.einsum("bchd,blhd->bclh", query, key) / 2**0.5 + bias[:, None]
+    share = np.where(rows[:, None, :, None] > 0, np.exp(logits), 0)
+    share /= 1 + share.sum(axis=2, keepdims=True)
+    joined = np.einsum("bclh,blhd->bchd", share, value).reshape(2, 5, 4)
+    asked = query.reshape(2, 5, 4)
+    expected = [joined, joined * asked, share.sum(axis=2)]
+    np.testing.assert_allclose(found, np.concatenate(expected, -1), atol=1e-5)

@@ -1,12 +1,26 @@
 """What both models share: one training step, counted, clipped and averaged."""
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from trainer.models.seeded import Step
 from trainer.models.text_tower import TextTower
+
+CHUNK_ROWS = 65_536
+
+
+def in_chunks(encode: Callable[[tf.Tensor], tf.Tensor], number: int) -> np.ndarray:
+    """Encode the rows of a table from 0, some at a time. Out: (number, width)."""
+    rows = np.arange(number, dtype=np.int32)
+    parts = [
+        encode(tf.constant(rows[i : i + CHUNK_ROWS])).numpy()
+        for i in range(0, number, CHUNK_ROWS)
+    ]
+    return np.concatenate(parts).astype(np.float32)
 
 
 class CountedModel(tfrs.Model):

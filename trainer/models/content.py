@@ -16,7 +16,12 @@ class ContentGraph(tf.Module):
         self, *, features: FeatureSet, items: ItemTower, text_tower: TextTower | None
     ) -> None:
         super().__init__(name="content_graph")
-        self.features, self.items, self.text_tower = features, items, text_tower
+        self.features, self.text_tower = features, text_tower
+        # Not the tower: its tables of ids and texts are of known items.
+        self.has_content = items.has_content
+        if items.has_content:
+            self.content = items.content
+        self.unknown = tf.Variable(items.unknown_id(), trainable=False, name="unknown")
         self._encoders = {f.name: f.in_graph(tf) for f in features.items}
         self._tables = [
             table
@@ -39,7 +44,7 @@ class ContentGraph(tf.Module):
 
     def inputs(self) -> list[tf.TensorSpec]:
         """Return the specs of an item's raw columns, texts included; maybe none."""
-        if not self.items.has_content:
+        if not self.has_content:
             return []
         texts = self.features.text.columns if self.reads_text else ()
         specs = [f.graph_input(tf) for f in self.features.items]
@@ -68,4 +73,4 @@ class ContentGraph(tf.Module):
         self, codes: Mapping[str, tf.Tensor], text: tf.Tensor | None
     ) -> tf.Tensor:
         encoded = None if text is None else self._encode(text)
-        return self.items.unseen(codes, encoded)
+        return self.unknown + self.content(codes, encoded)

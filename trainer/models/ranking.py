@@ -1,6 +1,6 @@
 """The ranking model: retrieval's order, and what a cross network and an MLP add."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,11 @@ from data.events import EventLog
 from data.features import request_time_features
 from data.prepared import Prepared
 from trainer.config import RankingConfig, TrainConfig
-from trainer.models.base import CountedModel
+from trainer.models.base import CountedModel, in_chunks
 from trainer.models.embeddings import FeatureEmbedding, IdSlots
+from trainer.models.norm import LayerNorm
 from trainer.models.seeded import Step
-from trainer.models.target_attention import TargetAttention
+from trainer.models.target_attention import TargetAttention, flat
 from trainer.models.text_tower import TextTower
 from trainer.models.towers import CodeTable, Texts
 
@@ -77,6 +78,31 @@ class ItemPart(tf.keras.layers.Layer):
         return tf.concat([tf.cast(part, tf.float32) for part in parts], axis=-1)
 
 
+class Head(tf.keras.layers.Layer):
+    """One number from several vectors, as a Dense layer of them joined.
+
+    To join them copies more than the product reads.
+    """
+
+    def __init__(self, initializer: str, *, name: str) -> None:
+        super().__init__(name=name)
+        self.initializer = initializer
+
+    def build(self, shapes: list[tf.TensorShape]) -> None:
+        """Create kernel and bias."""
+        self.widths = tuple(int(shape[-1]) for shape in shapes)
+        self.kernel = self.add_weight(
+            name="kernel", shape=[sum(self.widths), 1], initializer=self.initializer
+        )
+        self.bias = self.add_weight(name="bias", shape=[1], initializer="zeros")
+
+    def call(self, parts: list[tf.Tensor]) -> tf.Tensor:
+        """In: float32 (n, width) each. Out: float32 (n, 1)."""
+        kernels = tf.split(self.kernel, self.widths)
+        products = [tf.matmul(p, k) for p, k in zip(parts, kernels, strict=True)]
+        return tf.add_n(products) + self.bias
+
+
 class RankingModel(CountedModel):
     """Scores candidates of a request: probability of a like, and the rating.
 
@@ -125,16 +151,14 @@ class RankingModel(CountedModel):
             for _ in range(config.cross_layers)
         ]
         self.deep = [tf.keras.layers.Dense(n, activation="relu") for n in config.mlp]
-        self.norm = tf.keras.layers.LayerNormalization(name="input_norm")
-        self.like_head = tf.keras.layers.Dense(
-            1, kernel_initializer="zeros", name="like"
-        )
+        self.norm = LayerNorm(name="input_norm")
+        self.like_head = Head("zeros", name="like")
         self.log_slope = tf.Variable(0.0, name="log_slope")
         self.affinity_weight = tf.Variable(
             affinity_weight, trainable=False, name="affinity_weight"
         )
         self.trust = tf.Variable(1.0, trainable=False, name="trust")
-        self.rating_head = tf.keras.layers.Dense(1, name="rating")
+        self.rating_head = Head("glorot_uniform", name="rating")
         self.like_task = tfrs.tasks.Ranking(
             tf.keras.losses.BinaryCrossentropy(from_logits=True, reduction="none")
         )
@@ -179,8 +203,8 @@ class RankingModel(CountedModel):
         (b, w); `candidates` (b, c, p) and `history` (b, l, p) item parts. Out:
         `like`, a logit, and `rating` where there are labels: float32 (b, c).
         """
-        shared = self._of_request(request, user, history)
         taste = _mean(history, request["history"])
+        shared = self._of_request(request, user, taste)
         own = [candidates, candidates * taste[:, None], request["item_statistics"]]
         if self.attention is not None:
             own.append(self.attention(candidates, history, request["history"]))
@@ -188,25 +212,25 @@ class RankingModel(CountedModel):
         own.append(affinity[..., None])
         prior = standing[..., 0] + self.affinity_weight * affinity
         shared = tf.repeat(shared[:, None], tf.shape(candidates)[1], axis=1)
-        x = self.norm(tf.concat([shared, *own, standing], axis=-1))
-        return self._heads(x, prior, training)
+        x = self.norm(flat(tf.concat([shared, *own, standing], axis=-1)))
+        found = {n: tf.reshape(v, tf.shape(prior)) for n, v in self._heads(x, training)}
+        prior *= tf.exp(self.log_slope)
+        return {**found, "like": prior + self.trust * found["like"]}
 
     def _of_request(
-        self, request: Mapping[str, tf.Tensor], user: tf.Tensor, history: tf.Tensor
+        self, request: Mapping[str, tf.Tensor], user: tf.Tensor, taste: tf.Tensor
     ) -> tf.Tensor:
         """Join what all candidates of a request share. Out: float32 (b, width)."""
         when = request_time_features(tf, request["time"], request["last_time"])
         when *= self.time_weight
-        taste = _mean(history, request["history"])
         known = [user, taste, when, request["user_statistics"]]
         if self.context.features:
             names = [f.name for f in self.context.features]
             known.append(self.context({n: request[f"context.{n}"] for n in names}))
         return tf.concat(known, axis=-1)
 
-    def _heads(
-        self, x: tf.Tensor, prior: tf.Tensor, training: bool
-    ) -> dict[str, tf.Tensor]:
+    def _heads(self, x: tf.Tensor, training: bool) -> Iterator[tuple[str, tf.Tensor]]:
+        """Yield what the network says. In: float32 (n, width). Out: (n, 1) each."""
         crossed = x
         for layer in self.cross:
             crossed = layer(x, crossed)
@@ -215,13 +239,10 @@ class RankingModel(CountedModel):
             deep = layer(deep)
             if training:
                 deep = self.step.dropout(deep, self.config.dropout, f"deep_{i}")
-        joined = tf.concat([crossed, deep], axis=-1)
-        prior *= tf.exp(self.log_slope)
-        outputs = {"like": prior + self.trust * self.like_head(joined)[..., 0]}
+        yield "like", self.like_head([crossed, deep])
         if self.ratings:
-            scaled = self.rating_head(joined)[..., 0]
-            outputs["rating"] = scaled * self.ratings.deviation + self.ratings.mean
-        return outputs
+            scaled = self.rating_head([crossed, deep])
+            yield "rating", scaled * self.ratings.deviation + self.ratings.mean
 
     @property
     def text_tower(self) -> TextTower | None:
@@ -280,6 +301,17 @@ class RankingModel(CountedModel):
             self._encode_items(tf.constant(rows[i : i + CHUNK_ITEMS])) for i in chunks
         ]
         return np.concatenate(parts).astype(np.float32)
+
+    def user_vectors(self, num_users: int) -> np.ndarray:
+        """Encode the users. Out: float32 (num_users + 1, width)."""
+        return in_chunks(self.user, num_users + 1)
+
+    def scoring_layers(self) -> list[tf.Module | tf.Variable]:
+        """Return what holds the variables that `score` reads."""
+        layers = [self.context, self.norm, *self.cross, *self.deep, self.like_head]
+        layers += [] if self.attention is None else [self.attention]
+        layers += [self.rating_head] if self.ratings else []
+        return [*layers, self.log_slope, self.affinity_weight, self.trust]
 
     def _rank_rows(
         self, request: Mapping[str, tf.Tensor], parts: tf.Tensor

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.affinity import Affinity, affinities
-from trainer.models.diversify import Diversifier
+from trainer.models.boosting import BOOST, at_places, places, with_boosted
 from trainer.models.index.base import PADDING_SCORE, Index, best, is_excluded
 from trainer.models.index.prior import Prior
 from trainer.models.ranking import RankingModel
@@ -40,6 +40,7 @@ class RetrievalGraph(tf.Module):
         *,
         model: RetrievalModel,
         vectors: np.ndarray,
+        user_vectors: np.ndarray,
         index_vectors: np.ndarray,
         index: Index,
         prior: Prior,
@@ -49,8 +50,10 @@ class RetrievalGraph(tf.Module):
     ) -> None:
         super().__init__(name="retrieval_graph")
         self.servable = tf.Variable(servable, trainable=False, name="servable")
-        self.query_tower = model.query_tower
-        self._queries = model.queries
+        # Not the whole tower: its tables of users are in `user_vectors`.
+        self.layers = model.query_tower.calling_layers()
+        self.user_vectors = tf.Variable(user_vectors, trainable=False, name="users")
+        self._queries = model.queries_of
         self.vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
         # A brute-force index has the same table: one variable for both.
         shared = getattr(index, "vectors", None)
@@ -95,8 +98,8 @@ class RetrievalGraph(tf.Module):
     def queries(self, request: Request) -> tf.Tensor:
         """Return query vectors, whose products with the index's are the scores."""
         return self._queries(
-            self.vectors,
-            request.user,
+            tf.gather(self.vectors, request.history),
+            tf.gather(self.user_vectors, request.user),
             request.history,
             request.time,
             request.last_time,
@@ -107,10 +110,14 @@ class RetrievalGraph(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the k best items. Out: rows int32 and scores float32 (b, k)."""
         rows, scores = self.index.search(queries, k, request.excluded)
-        prior_rows, prior_scores = self.prior.search(queries, k, request.excluded)
-        cold = request.cold[:, None]
-        rows = tf.where(cold, prior_rows, rows)
-        return rows, tf.where(cold, prior_scores, scores)
+
+        def with_prior() -> tuple[tf.Tensor, tf.Tensor]:
+            cold = request.cold[:, None]
+            first, values = self.prior.search(queries, k, request.excluded)
+            return tf.where(cold, first, rows), tf.where(cold, values, scores)
+
+        any_cold = tf.reduce_any(request.cold)
+        return tf.cond(any_cold, with_prior, lambda: (rows, scores))
 
     def as_queries(self, vectors: tf.Tensor) -> tf.Tensor:
         """Turn item vectors into queries by content: no trend, length 1.
@@ -143,36 +150,27 @@ class RetrievalGraph(tf.Module):
         k: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Put boosted rows before the first stage's answer, by their own scores."""
-        cosines, _ = self.scores(self.queries(request), boost)
-        joined, scores, first = _with_boosted(
-            self, request, rows, scores, boost, cosines
-        )
+        boost = tf.where(self.allowed(request, boost), boost, 0)
+        own, _ = self.scores(self.queries(request), boost)
+        rows, scores, first = with_boosted(rows, scores, boost, own)
         key = tf.where(first, scores + BOOST, scores)
-        key = tf.where(joined > 0, key, PADDING_SCORE)
-        places, _ = best(_places(joined), key, k)
-        chosen = (places > 0) & (
-            tf.gather(joined, tf.maximum(places - 1, 0), batch_dims=1) > 0
-        )
-        places = tf.maximum(places - 1, 0)
-        found = tf.where(chosen, tf.gather(joined, places, batch_dims=1), 0)
-        values = tf.gather(scores, places, batch_dims=1)
-        return found, tf.where(chosen, values, PADDING_SCORE)
+        key = tf.where(rows > 0, key, PADDING_SCORE)
+        taken, _ = best(places(rows), key, k)
+        return at_places(rows, scores, taken)
 
     def scores(
         self, queries: tf.Tensor, rows: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the scores of rows, and what they are without the trend.
 
-        In: `queries` float32 (b, index width), `rows` int32 (b, c), or (1, c) for
-        all queries alike. Out: float32 (b, c) each.
+        In: `queries` float32 (b, index width), `rows` int32 (b, c). Out: float32
+        (b, c) each.
         """
         dim = self.vectors.shape[1]
-        vectors = self._indexed(rows)
-        product = "bd,cd->bc" if rows.shape[0] == 1 else "bd,bcd->bc"
-        vectors = vectors[0] if rows.shape[0] == 1 else vectors
-        cosine = tf.einsum(product, queries[:, :dim], vectors[..., :dim])
-        trend = tf.einsum(product, queries[:, dim:], vectors[..., dim:])
-        return cosine + trend, cosine
+        content = tf.pad(queries[:, :dim], [[0, 0], [0, queries.shape[1] - dim]])
+        both = tf.stack([queries, content], axis=2)
+        found = tf.matmul(self._indexed(rows), both)
+        return found[..., 0], found[..., 1]
 
 
 class RankingGraph(tf.Module):
@@ -183,24 +181,33 @@ class RankingGraph(tf.Module):
         *,
         model: RankingModel,
         parts: np.ndarray,
+        users: np.ndarray,
         item_statistics: np.ndarray,
         user_statistics: np.ndarray,
         affinity: Affinity,
         profiles: np.ndarray,
+        index_vectors: np.ndarray,
         servable: np.ndarray,
         calibration: tuple[float, float],
     ) -> None:
+        """In: `parts`, `users`: the items and users as the model encodes them."""
         super().__init__(name="ranking_graph")
         self.given = tf.Variable(affinity.given, trainable=False, name="given")
         self.asked = tf.Variable(affinity.asked, trainable=False, name="asked")
         self.profiles = tf.Variable(profiles, trainable=False, name="profiles")
-        references = reference_rows(servable)
-        self.references = tf.Variable(references, trainable=False, name="references")
+        # What a request's scores are compared with stands together: 512 rows out of
+        # a million are as many waits for memory.
+        rows = reference_rows(servable)
+        self.references = _table(index_vectors[rows], "references")
+        self.asked_references = _table(affinity.asked[rows], "asked_references")
         self.num_servable = int(servable.sum())
-        self.model, self.calibration = model, calibration
-        self.parts = tf.Variable(parts, trainable=False, name="item_parts")
-        self.item_statistics = tf.Variable(item_statistics, trainable=False)
-        self.user_statistics = tf.Variable(user_statistics, trainable=False)
+        self.config, self.calibration = model.config, calibration
+        # Not the model: its tables of ids and texts are in `parts` and `users`.
+        self.layers, self._score = model.scoring_layers(), model.score
+        self.parts = _table(parts, "item_parts")
+        self.users = _table(users, "users")
+        self.item_statistics = _table(item_statistics, "item_statistics")
+        self.user_statistics = _table(user_statistics, "user_statistics")
 
     def heads(
         self,
@@ -215,9 +222,21 @@ class RankingGraph(tf.Module):
         In: rows int32 (b, c); `retrieval` and the request's `queries`, whose scores
         ranking starts from; context codes by name. Out: float32 (b, c).
         """
+        inputs = self.inputs(request, rows, retrieval, queries, context)
+        return self.heads_of(*inputs)
+
+    def inputs(
+        self,
+        request: Request,
+        rows: tf.Tensor,
+        retrieval: RetrievalGraph,
+        queries: tf.Tensor,
+        context: Mapping[str, tf.Tensor],
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Look up what ranking reads. In: as `heads`. Out: what `heads_of` takes."""
         score, cosine = retrieval.scores(queries, rows)
-        reference, _ = retrieval.scores(queries, self.references[None])
-        inputs = {
+        reference = tf.matmul(queries, self.references, transpose_b=True)
+        found = {
             "history": request.history,
             "time": request.time,
             "last_time": request.last_time,
@@ -228,96 +247,28 @@ class RankingGraph(tf.Module):
                 tf.gather(self.profiles, request.user),
                 tf.gather(self.given, request.history),
                 tf.gather(self.asked, rows),
-                tf.gather(self.asked, self.references),
+                tf.convert_to_tensor(self.asked_references),
             ),
             **{f"context.{name}": codes for name, codes in context.items()},
         }
+        user = tf.gather(self.users, request.user)
         candidates = tf.gather(self.parts, rows)
-        history = tf.gather(self.parts, request.history)
-        user = self.model.user(request.user)
-        outputs = self.model.score(inputs, user, candidates, history)
-        order = outputs[self.model.config.order_by]
+        return found, user, candidates, tf.gather(self.parts, request.history)
+
+    def heads_of(
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        user: tf.Tensor,
+        candidates: tf.Tensor,
+        history: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Score what was looked up. In: as RankingModel.score. Out: as `heads`."""
+        outputs = self._score(inputs, user, candidates, history)
+        order = outputs[self.config.order_by]
         slope, offset = self.calibration
         like = tf.sigmoid(slope * outputs["like"] + offset)
         return {**outputs, "like": like, "order": order}
 
 
-def two_stages(
-    retrieval: RetrievalGraph,
-    ranking: RankingGraph,
-    request: Request,
-    k: tf.Tensor,
-    num_candidates: int,
-    context: Mapping[str, tf.Tensor],
-    boost: tf.Tensor | None = None,
-    diversifier: Diversifier | None = None,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Retrieve, rank, take the best, or the best that differ.
-
-    In: `k` int32 scalar; `boost` int32 (b, m), rows that go before all others where
-    they may be answered at all. Out: rows int32 and scores float32 (b, k), in the
-    order of scores without a `diversifier`.
-    """
-    queries = retrieval.queries(request)
-    number = tf.maximum(k, num_candidates)
-    rows, prior = retrieval.candidates(request, queries, number)
-    boosted = None
-    if boost is not None:
-        rows, prior, boosted = _with_boosted(
-            retrieval, request, rows, prior, boost, tf.zeros(tf.shape(boost))
-        )
-    # In the order of rows, so that equal scores go to the lower one.
-    order = tf.argsort(rows, axis=1)
-    rows, prior = (tf.gather(x, order, batch_dims=1) for x in (rows, prior))
-    heads = ranking.heads(request, rows, retrieval, queries, context)
-    cold = request.cold[:, None]
-    key = tf.where(cold, prior, heads["order"])
-    name = ranking.model.config.order_by
-    score = tf.where(cold, prior, heads[name])
-    first = None if boosted is None else tf.gather(boosted, order, batch_dims=1)
-    key = tf.where(rows > 0, key, PADDING_SCORE)
-    if diversifier is not None:
-        vectors = retrieval.content(rows)
-        places = diversifier(key, rows, vectors, k, first)
-    else:
-        if first is not None:
-            key += tf.where(first, BOOST, 0.0)
-        places, _ = best(_places(rows), key, k)
-    chosen = places > 0
-    places = tf.maximum(places - 1, 0)
-    rows = tf.where(chosen, tf.gather(rows, places, batch_dims=1), 0)
-    scores = tf.gather(score, places, batch_dims=1)
-    return rows, tf.where(chosen, scores, PADDING_SCORE)
-
-
-BOOST = 1e4  # Far above any logit.
-
-
-def _places(rows: tf.Tensor) -> tf.Tensor:
-    width = tf.range(1, tf.shape(rows)[1] + 1)
-    return tf.broadcast_to(width, tf.shape(rows))
-
-
-def _with_boosted(
-    retrieval: RetrievalGraph,
-    request: Request,
-    rows: tf.Tensor,
-    prior: tf.Tensor,
-    boost: tf.Tensor,
-    boost_scores: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Put boosted rows first among the candidates, each once."""
-    allowed = retrieval.allowed(request, boost)
-    boost = tf.where(allowed & ~_repeats(boost), boost, 0)
-    again = tf.reduce_any(tf.equal(rows[:, :, None], boost[:, None, :]), axis=-1)
-    rows = tf.where(again, 0, rows)
-    joined = tf.concat([boost, rows], axis=1)
-    scores = tf.concat([boost_scores, prior], axis=1)
-    first = tf.concat([boost > 0, tf.zeros(tf.shape(rows), tf.bool)], axis=1)
-    return joined, scores, first
-
-
-def _repeats(rows: tf.Tensor) -> tf.Tensor:
-    same = tf.equal(rows[:, :, None], rows[:, None, :])
-    earlier = tf.linalg.band_part(tf.cast(same, tf.int32), -1, 0)
-    return tf.reduce_sum(earlier, axis=-1) > 1
+def _table(values: np.ndarray, name: str) -> tf.Variable:
+    return tf.Variable(values, trainable=False, name=name)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from data.events import EventLog
 from data.prepared import Prepared
 from trainer.config import RetrievalConfig, TrainConfig
-from trainer.models.base import CountedModel
+from trainer.models.base import CountedModel, in_chunks
 from trainer.models.embeddings import IdSlots
 from trainer.models.losses import (
     Asked,
@@ -211,6 +211,10 @@ class RetrievalModel(CountedModel):
         vectors[0] = 0
         return vectors
 
+    def user_vectors(self, num_users: int) -> np.ndarray:
+        """Encode the users. Out: float32 (num_users + 1, width)."""
+        return in_chunks(self.query_tower.user, num_users + 1)
+
     def queries(
         self,
         item_vectors: tf.Tensor,
@@ -226,9 +230,25 @@ class RetrievalModel(CountedModel):
         `last_time` int64 (b,), Unix seconds. Out: float32 (b, dim + trend width): a
         query of length 1, then the trend's gains.
         """
-        count = tf.reduce_sum(tf.cast(history > 0, tf.int32), axis=1)
         vectors = tf.gather(item_vectors, history)
         vectors = tf.ensure_shape(vectors, [None, None, self.config.dim])
+        of_user = self.query_tower.user(user)
+        return self.queries_of(vectors, of_user, history, time, last_time)
+
+    def queries_of(
+        self,
+        vectors: tf.Tensor,
+        user: tf.Tensor,
+        history: tf.Tensor,
+        time: tf.Tensor,
+        last_time: tf.Tensor,
+    ) -> tf.Tensor:
+        """Encode requests whose items and users are given as vectors; see `queries`.
+
+        In: `vectors` float32 (b, length, dim), of the history; `user` float32 (b,
+        width), as `user_vectors`.
+        """
+        count = tf.reduce_sum(tf.cast(history > 0, tf.int32), axis=1)
         query, gain = self.query_tower(user, vectors, count, time, last_time)
         return tf.concat([_unit(query), self._scaled(gain)], axis=1)
 

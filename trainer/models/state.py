@@ -36,16 +36,24 @@ class Ragged(tf.Module):
         starts = np.r_[0, np.cumsum([len(x) for x in lists])]
         # A variable cannot be empty in every runtime, so a last number stands there.
         values = np.concatenate([*lists, [0]]).astype(np.int32)
-        self.starts = tf.Variable(
-            starts, dtype=tf.int64, trainable=False, name="starts"
+        bounds = np.stack([starts[:-1], starts[1:]], axis=1)
+        self.bounds = tf.Variable(
+            bounds, dtype=tf.int64, trainable=False, name="bounds"
         )
         self.values = tf.Variable(values, trainable=False, name="values")
 
-    def __call__(self, rows: tf.Tensor) -> tf.Tensor:
-        """Return the lists of rows, padded with 0 at the end. Out: int32 (b, n)."""
-        starts, ends = tf.gather(self.starts, rows), tf.gather(self.starts, rows + 1)
-        places = tf.ragged.range(starts, ends)
-        return tf.gather(self.values, places).to_tensor(0)
+    def __call__(self, rows: tf.Tensor, width: int | None = None) -> tf.Tensor:
+        """Return the lists of rows, padded with 0 at the end.
+
+        In: int32 (b,); `width`, at least that of the longest list of all; None is
+        that of the longest of these. Out: int32 (b, width).
+        """
+        starts, ends = tf.unstack(tf.gather(self.bounds, rows), axis=1)
+        if width is None:
+            width = tf.reduce_max(tf.concat([ends - starts, [0]], axis=0))
+        places = starts[:, None] + tf.range(tf.cast(width, tf.int64))
+        there = places < ends[:, None]
+        return tf.where(there, tf.gather(self.values, tf.where(there, places, 0)), 0)
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class UserState(tf.Module):
 
     def rows_of_history(self, rows: tf.Tensor) -> tf.Tensor:
         """Return histories. In: int32 (b,). Out: int32 (b, limits.history)."""
-        return fit_width(self.history(rows), self.limits.history)
+        return self.history(rows, self.limits.history)
 
 
 def _lists(log: EventLog, limits: Limits) -> tuple[list[np.ndarray], list[np.ndarray]]:

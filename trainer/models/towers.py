@@ -150,13 +150,15 @@ class ItemTower(tf.keras.layers.Layer):
         text = None if self.texts is None else self.texts(rows, training=training)
         return vectors + self.content(self.codes(rows), text, training=training)
 
+    def unknown_id(self) -> tf.Tensor:
+        """Return the embedding of items without events. Out: float32 (1, dim)."""
+        return self.ids(tf.zeros([1], tf.int32))
+
     def unseen(
         self, codes: Mapping[str, tf.Tensor], text: tf.Tensor | None
     ) -> tf.Tensor:
         """Encode items that are in no table, from codes and text. Out: (n, dim)."""
-        some = next(iter([*codes.values(), *([] if text is None else [text])]))
-        vectors = self.ids(tf.zeros([tf.shape(some)[0]], tf.int32))
-        return vectors + self.content(codes, text) if self.has_content else vectors
+        return self.unknown_id() + self.content(codes, text)
 
 
 class QueryTower(tf.keras.layers.Layer):
@@ -248,10 +250,15 @@ class QueryTower(tf.keras.layers.Layer):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Encode one request each.
 
-        In: `user` int32 (b,); `history` float32 (b, length, dim), item vectors,
-        oldest first, padding at the end; `count` int32 (b,), how many are there;
-        `time`, `last_time` int64 (b,). Out: as `combine`.
+        In: `user` float32 (b, width), as `user` encodes it; `history` float32 (b,
+        length, dim), item vectors, oldest first, padding at the end; `count` int32
+        (b,), how many are there; `time`, `last_time` int64 (b,). Out: as `combine`.
         """
         states = self.encoder(history)
         state = tf.gather(states, count, axis=1, batch_dims=1)
-        return self.combine(state, self.user(user), time, last_time)
+        return self.combine(state, user, time, last_time)
+
+    def calling_layers(self) -> list[tf.Module | tf.Variable]:
+        """Return what holds the variables that a call reads."""
+        trend = [self.trend] if self.trend_width else []
+        return [self.encoder, self.hidden, self.out, *trend, self.trend_boost]
