@@ -60,8 +60,24 @@ def test_what_finds_half_is_refused(
     message = str(caught.value)
     for part in ("half_blind", "best 20", "8 queries", "0.9", "recall_floor"):
         assert part in message
+    # The kind is none of the configuration's: it may stand in for either.
+    assert '[export] retrieval_index = "brute_force"' in message
+    assert '[export] recommender_index = "brute_force"' in message
     share = float(message.split("finds ")[1].split(" of")[0])
     assert 0.2 < share < 0.8
+
+
+def test_a_refusal_names_the_key_to_change(
+    tables: tuple[np.ndarray, np.ndarray],
+    queries: IndexQueries,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(HalfBlind, "kind", "partitioned")
+    config = ExportConfig(recall_k=20, retrieval_index="scann")
+    with pytest.raises(GateRefused, match="Nothing was published") as caught:
+        checked(HalfBlind(*tables), *tables, queries, config)
+    assert 'Set [export] recommender_index = "brute_force", or' in str(caught.value)
+    assert "retrieval_index" not in str(caught.value)
 
 
 def test_a_k_above_the_catalogue_asks_for_all_of_it(
