@@ -21,6 +21,8 @@ from trainer.models.two_stages import TwoStages, widest
 Call = Callable[..., dict[str, tf.Tensor]]
 Signatures = dict[str, tuple[Call, list[tf.TensorSpec]]]
 Answer = tuple[tf.Tensor, tf.Tensor]
+Checks = list[tuple[tf.Tensor, str]]
+"""What must hold, and what is said if it does not."""
 
 
 def _ids(name: str) -> tf.TensorSpec:
@@ -106,8 +108,9 @@ class ListServable(Servable):
     def _with_history(
         self, user_id: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, k: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        same_batch(user_id, history=history, exclude=exclude, k=k)
-        self._check_k(k)
+        user_id, history, exclude, k = gated(
+            user_id, self._allowed_k(k), history=history, exclude=exclude, k=k
+        )
         request = self.retrieval.request(
             self.retrieval.users.lookup(user_id),
             self.catalogue.lookup(history),
@@ -128,18 +131,20 @@ class ListServable(Servable):
         **context: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         lists = {"history": history, "exclude": exclude, "boost": boost, "bury": bury}
-        same_batch(user_id, k=k, time=time, **lists, **context)
-        self._check_k(k)
+        more = {"k": k, "time": time, **lists, **context}
+        user_id, *passed = gated(user_id, self._allowed_k(k), **more)
+        more = dict(zip(more, passed, strict=True))
+        lists, context = ({n: more[n] for n in names} for names in (lists, context))
         rows = {name: self.catalogue.lookup(values) for name, values in lists.items()}
         request = self.retrieval.request(
             self.retrieval.users.lookup(user_id),
             rows["history"],
             tf.concat([rows["exclude"], rows["bury"]], axis=1),
-            time,
+            more["time"],
         )
         codes = {n: self._encode_context[n](values) for n, values in context.items()}
-        answer = self._answer(request, k, codes, rows["boost"])
-        return self._named(answer, k)
+        answer = self._answer(request, more["k"], codes, rows["boost"])
+        return self._named(answer, more["k"])
 
     def _similar_items(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
         rows = self.catalogue.lookup(item_id)
@@ -170,12 +175,10 @@ class ListServable(Servable):
             for name, f in self.context.items()
         }
 
-    def _check_k(self, k: tf.Tensor) -> None:
-        """Demand a k within the limits; InvalidArgument names the input."""
+    def _allowed_k(self, k: tf.Tensor) -> Checks:
         limit = self.config.max_k
         message = f"k: expected from 1 to {limit} (max_k in manifest.json)."
-        tf.debugging.assert_greater_equal(k, 1, message=message)
-        tf.debugging.assert_less_equal(k, limit, message=message)
+        return [(tf.reduce_all((k >= 1) & (k <= limit)), message)]
 
     def _named(
         self, answer: Answer, k: tf.Tensor | None = None
@@ -279,14 +282,14 @@ class RankingServable(Servable):
         }
 
     def _default(self, user_id: tf.Tensor, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
-        same_batch(user_id, item_id=item_id)
+        user_id, item_id = gated(user_id, [], item_id=item_id)
         user = self.retrieval.users.lookup(user_id)
         return self._score(self.retrieval.request(user), item_id)
 
     def _with_history(
         self, user_id: tf.Tensor, item_id: tf.Tensor, history: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        same_batch(user_id, item_id=item_id, history=history)
+        user_id, item_id, history = gated(user_id, [], item_id=item_id, history=history)
         user = self.retrieval.users.lookup(user_id)
         rows = self.catalogue.lookup(history)
         return self._score(self.retrieval.request(user, rows), item_id)
@@ -313,19 +316,28 @@ def _resources(encoders: Mapping[str, Any]) -> list[Any]:
     return [table for encode in encoders.values() for table in resources_of(encode)]
 
 
-def same_batch(user_id: tf.Tensor, **inputs: tf.Tensor) -> None:
-    """Demand one first dimension of all inputs; InvalidArgument names the input."""
+def gated(user_id: tf.Tensor, checks: Checks, **inputs: tf.Tensor) -> list[tf.Tensor]:
+    """Let inputs through once all was found right; InvalidArgument names the input.
+
+    All must have one first dimension, and `checks` must hold. What reads an input
+    waits for that: a graph would else make room for a list of any k beside refusing
+    it. Out: `user_id` and `inputs`.
+    """
     batch = tf.shape(user_id)[0]
     for name, value in inputs.items():
         message = f"{name}: expected as many rows as user_id."
-        tf.debugging.assert_equal(tf.shape(value)[0], batch, message=message)
+        checks = [*checks, (tf.equal(tf.shape(value)[0], batch), message)]
+    asserted = [tf.debugging.Assert(holds, [message]) for holds, message in checks]
+    with tf.control_dependencies([op for op in asserted if op is not None]):
+        return [tf.identity(value) for value in (user_id, *inputs.values())]
 
 
 def _function(call: Call, specs: list[tf.TensorSpec]) -> Any:
     """Trace a signature whose inputs have the names of their specs."""
 
     def signature(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return call(**inputs)
+        # Nobody else looks at ranks: a wrong one would be broadcast to some answer.
+        return call(**{s.name: tf.ensure_shape(inputs[s.name], s.shape) for s in specs})
 
     # The graphs hold no Python control flow, whose conversion takes most of an export.
     traced = tf.function(signature, autograph=False)
