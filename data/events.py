@@ -2,6 +2,8 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +26,7 @@ class EventLog:
     `before`: int32 (n,), how many of the user's events are strictly earlier.
     `context`: encoded context columns, (n,) or (n, 2).
     `start`: int64 (users + 2,): events of user u are [start[u], start[u + 1]).
+    `likes_alone`: whether a history holds the positives alone.
     """
 
     user: np.ndarray
@@ -36,6 +39,7 @@ class EventLog:
     before: np.ndarray
     start: np.ndarray
     context: dict[str, np.ndarray] = field(default_factory=dict)
+    likes_alone: bool = False
 
     def __len__(self) -> int:
         return len(self.user)
@@ -54,7 +58,7 @@ class EventLog:
         kept["before"] = count_before(kept["user"], kept["time"])
         context = {name: column[keep] for name, column in self.context.items()}
         start = row_starts(kept["user"], self.num_users)
-        return EventLog(**kept, start=start, context=context)
+        return self.replace(**kept, start=start, context=context)
 
     def through(self, part: int) -> "EventLog":
         """Return the events of a part and of those before it."""
@@ -76,6 +80,27 @@ class EventLog:
         wanted += np.searchsorted(ranks, times)
         return np.asarray(np.searchsorted(key, wanted) - self.start[users])
 
+    @cached_property
+    def read(self) -> "EventLog":
+        """Return the events that histories hold: all, or the positives alone."""
+        if not self.likes_alone:
+            return self
+        return self.where(self.positive).replace(likes_alone=False)
+
+    def read_counts(self, users: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Count the events of `read` among each user's first `counts`.
+
+        In: `users`: rows (q,); `counts`: (q,). Out: int64 (q,).
+        """
+        if not self.likes_alone:
+            return np.asarray(counts, np.int64)
+        start = self.start[users]
+        return self._likes_before[start + counts] - self._likes_before[start]
+
+    @cached_property
+    def _likes_before(self) -> np.ndarray:
+        return np.r_[0, np.cumsum(self.positive, dtype=np.int64)]
+
     def histories(
         self, users: np.ndarray, counts: np.ndarray, length: int
     ) -> np.ndarray:
@@ -84,6 +109,9 @@ class EventLog:
         In: `users`: rows (q,); `counts`: (q,). Out: int32 (q, length), oldest first,
         padded with 0 at the end.
         """
+        if self.likes_alone:
+            counts = self.read_counts(users, counts)
+            return self.read.histories(users, counts, length)
         taken = np.minimum(counts, length)
         places = (self.start[users] + counts - taken)[:, None] + np.arange(length)
         valid = np.arange(length) < taken[:, None]
@@ -111,20 +139,22 @@ class EventLog:
         """Count events by user. Out: int64 (num_users + 1,), row 0 stays 0."""
         return np.diff(self.start)
 
-    def replace(self, **columns: np.ndarray) -> "EventLog":
+    def replace(self, **columns: Any) -> "EventLog":
         """Return a copy with some columns replaced."""
-        return dataclasses.replace(self, **columns)  # type: ignore[arg-type]
+        return dataclasses.replace(self, **columns)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
     """Which events of a data set a model may know.
 
-    `part`: those of parts up to it; `end`: those before it, Unix seconds.
+    `part`: those of parts up to it; `end`: those before it, Unix seconds;
+    `likes_alone`: the positives among them.
     """
 
     part: int | None = None
     end: int | None = None
+    likes_alone: bool = False
 
     def of(self, log: EventLog) -> EventLog:
         """Return the events of a log that lie in it."""
@@ -133,6 +163,8 @@ class Stretch:
             keep &= log.part <= self.part
         if self.end is not None:
             keep &= log.time < self.end
+        if self.likes_alone:
+            keep &= log.positive
         return log.where(keep)
 
 

@@ -131,7 +131,10 @@ class Prepared:
             columns["time"] = untied(columns["user"], columns["time"])
             columns["before"] = count_before(columns["user"], columns["time"])
         start = row_starts(columns["user"], self.num_users)
-        return EventLog(**columns, context=context, start=start)
+        likes_alone = self.config.label.history == "positives"
+        return EventLog(
+            **columns, context=context, start=start, likes_alone=likes_alone
+        )
 
     @property
     def is_untied(self) -> bool:

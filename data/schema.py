@@ -143,9 +143,12 @@ class Label:
 
     Without either every event is a positive. `weights` gives what an event of a name
     counts in the losses, 1 if it is not listed; a weight column multiplies it.
+    `history`: which of a user's events the models read; what was met is never
+    recommended again, whichever it is.
     """
 
     positive: str | tuple[str, ...] = ()
+    history: Literal["all", "positives"] = "all"
     weights: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -178,6 +178,8 @@ def _condition(stretch: Stretch) -> pc.Expression | None:
         conditions.append(pc.field("part") <= stretch.part)
     if stretch.end is not None:
         conditions.append(pc.field("time") < stretch.end)
+    if stretch.likes_alone:
+        conditions.append(pc.field("positive"))
     return functools.reduce(operator.and_, conditions) if conditions else None
 
 

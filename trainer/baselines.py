@@ -17,10 +17,9 @@ from data.console import progress
 from data.events import TRAIN, VALIDATION, EventLog
 from data.features import DAY_S
 from data.queries import Queries
-from trainer import metrics, ranks
 from trainer.config import BASELINES
 from trainer.ease import Ease
-from trainer.evaluate import masked_scores
+from trainer.evaluate import mean_ndcg_of
 from trainer.ials import Ials
 from trainer.item_knn import ItemKnn
 from trainer.metrics import EvaluationData, Scorer
@@ -228,7 +227,7 @@ def tune(
             for baseline in grid:
                 advance(1, name)
                 scorer = baseline.fit(log, prepared)
-                ndcg = _mean_ndcg(prepared, queries, scorer, name)
+                ndcg = mean_ndcg_of(prepared, queries, scorer, name)
                 settings = dataclasses.asdict(baseline)  # type: ignore[call-overload]
                 tuned.trials.setdefault(name, []).append({**settings, METRIC: ndcg})
                 if ndcg > best:
@@ -237,14 +236,3 @@ def tune(
                     if current is not None and isinstance(baseline, Popularity):
                         tuned.scorers[name] = baseline.fit(current, prepared)
     return tuned
-
-
-def _mean_ndcg(
-    prepared: EvaluationData, queries: Queries, scorer: Scorer, name: str
-) -> float:
-    total = 0.0
-    for rows, scores in masked_scores(prepared, queries, scorer, name):
-        relevant = [queries.relevant[row] for row in rows]
-        found = ranks.ranks_of_relevant(scores, relevant)
-        total += float(metrics.accuracy(found, [TUNED_K])[METRIC].sum())
-    return total / max(len(queries), 1)

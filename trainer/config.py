@@ -69,6 +69,9 @@ class RetrievalConfig:
     `block`: what reads a history: Transformer blocks, those with gates, or the mean
     of its items, which knows no order and takes no `blocks` and `heads`.
 
+    `horizon`: a target lies at most so many events ahead, drawn anew in each step; 0
+    is the next event. What a list is to hold for days is not what comes in a minute.
+
     `use_time`: hour, weekday and pause before the request; `use_trend`: how popular
     items are at that moment.
 
@@ -85,6 +88,7 @@ class RetrievalConfig:
 
     dim: int = 64
     history_length: int = 50
+    horizon: int = 0
     block: Encoder = "transformer"
     blocks: int = 2
     heads: int = 2
@@ -115,8 +119,7 @@ class RetrievalConfig:
         if self.dim % self.heads:
             raise ConfigError(f"dim {self.dim} is no multiple of heads {self.heads}.")
         _positive(self, "negatives")
-        if self.hard_negatives < 0:
-            raise ConfigError("hard_negatives is below 0.")
+        _at_least_0(self, "horizon", "hard_negatives")
         if self.hard_negatives and self.loss not in ("sampled_softmax", "gbce"):
             raise ConfigError(
                 f"hard_negatives is {self.hard_negatives} with loss {self.loss!r}, "

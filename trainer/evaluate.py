@@ -244,6 +244,18 @@ def masked_scores(
         yield rows, ranks.mask(scores, prepared.servable, seen)
 
 
+def mean_ndcg_of(
+    prepared: EvaluationData, queries: Queries, scorer: Scorer, name: str, k: int = 10
+) -> float:
+    """Return the mean NDCG@k of a scorer's answers, 0 without a query."""
+    total = 0.0
+    for rows, scores in masked_scores(prepared, queries, scorer, name):
+        relevant = [queries.relevant[row] for row in rows]
+        found = ranks.ranks_of_relevant(scores, relevant)
+        total += float(metrics.accuracy(found, [k])[f"ndcg@{k}"].sum())
+    return total / max(len(queries), 1)
+
+
 def measure(
     prepared: EvaluationData,
     queries: Queries,

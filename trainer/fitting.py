@@ -1,5 +1,6 @@
 """Fits each model on a stretch of the events, with what it needs around it."""
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -7,12 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from data import files
-from data.events import EventLog, Stretch
+from data.events import VALIDATION, EventLog, Stretch
 from data.pipelines import Batch, Batches, array_batches, sequence_batches
 from data.prepared import Prepared
 from data.streaming import streamed_batches
 from trainer.affinity import Affinity
 from trainer.config import ExperimentConfig
+from trainer.evaluate import mean_ndcg_of
 from trainer.loop import Fit, Schedule, Validate, fit
 from trainer.models.base import CountedModel
 from trainer.models.ranking import RankingModel
@@ -20,9 +22,10 @@ from trainer.models.retrieval import RetrievalModel
 from trainer.models.text_presets import preset_files
 from trainer.models.text_tower import TextTower
 from trainer.models.towers import Texts
+from trainer.questions import Questions
 from trainer.ranking_examples import Examples
 from trainer.ranking_inputs import RankingInputs, Requests
-from trainer.ranking_validation import Questions, RankingValidation
+from trainer.ranking_validation import RankingValidation
 from trainer.scorers import RetrievalScorer
 from trainer.validation import NextEvents, mean_ndcg
 
@@ -99,7 +102,7 @@ class Fitter:
             train=train,
         )
         batches = self._windows(log, stretch)
-        validate = None if epochs else self._next_event_ndcg(model, log)
+        validate = None if epochs else self._validation(model, log)
         schedule = Schedule(
             epochs=epochs or config.epochs,
             patience=config.patience,
@@ -134,11 +137,14 @@ class Fitter:
             "batch_size": config.batch_size,
             "seed": train.seed,
         }
-        if len(log) <= train.events_in_memory:
-            return sequence_batches(log, **settings)
+        if len(log.read) <= train.events_in_memory:
+            return sequence_batches(log.read, **settings)
         prepared = self.prepared
         return streamed_batches(
-            prepared.shards(), stretch, is_untied=prepared.is_untied, **settings
+            prepared.shards(),
+            dataclasses.replace(stretch, likes_alone=log.likes_alone),
+            is_untied=prepared.is_untied,
+            **settings,
         )
 
     def _next_events(self, log: EventLog) -> NextEvents:
@@ -146,6 +152,27 @@ class Fitter:
         known |= self.prepared.asks_for_cold_items
         train = self.config.train
         return NextEvents(self.prepared, known, train.validation_events, train.seed)
+
+    def _validation(self, model: RetrievalModel, log: EventLog) -> Validate | None:
+        """Return what stops the fit: it asks for what the model is taught."""
+        asks_at_a_time = self.prepared.cut(VALIDATION) is not None
+        if self.config.retrieval.horizon and asks_at_a_time:
+            return self._later_ndcg(model)
+        return self._next_event_ndcg(model, log)
+
+    def _later_ndcg(self, model: RetrievalModel) -> Validate | None:
+        prepared, train = self.prepared, self.config.train
+        asked = Questions.of(prepared, train.validation_events, train.seed)
+        if len(asked) == 0:
+            return None
+        events, counted = prepared.events, prepared.counted
+        queries = asked.queries(events)
+
+        def validate() -> float:
+            scorer = RetrievalScorer(model, prepared, events, counted=counted)
+            return mean_ndcg_of(prepared, queries, scorer, "retrieval")
+
+        return validate
 
     def _next_event_ndcg(self, model: RetrievalModel, log: EventLog) -> Validate | None:
         asked = self._next_events(log)

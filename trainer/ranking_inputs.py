@@ -41,7 +41,7 @@ class Requests:
             user=users.astype(np.int32),
             history=log.histories(users, counts, length),
             time=times.astype(np.int64),
-            last_time=log.last_times(users, counts),
+            last_time=log.read.last_times(users, log.read_counts(users, counts)),
             count=counts.astype(np.int64),
         )
 

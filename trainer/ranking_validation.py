@@ -1,99 +1,20 @@
-"""What stops the ranking model, and how far it is trusted: the validation part.
-
-The same question as an evaluation's, asked at a few more moments: which of what
-retrieval answers first will the user like until the part's end?
-"""
+"""What stops the ranking model, and how far it is trusted: the validation part."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-from data.events import TEST, VALIDATION
-from data.prepared import Prepared
-from trainer.asked import new_to_user, slice_moments
 from trainer.models.ranking import RankingModel
 from trainer.places import places_between
+from trainer.questions import Questions
 from trainer.ranking_inputs import RankingInputs, Requests
 from trainer.scorers import RetrievalScorer, first_items
 
-MOMENTS = 4
 CHUNK = 250
 K = 10
 TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 AFFINITY_WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Questions:
-    """Requests of the validation part and what was liked after them.
-
-    `user` int32, `time`, `count` int64: (q,); `liked`: int64 (m, 2), pairs of a place
-    among them and an item's row, each once.
-    """
-
-    user: np.ndarray
-    time: np.ndarray
-    count: np.ndarray
-    liked: np.ndarray
-
-    @classmethod
-    def of(cls, prepared: Prepared, limit: int, seed: int) -> "Questions":
-        """Ask at most so many questions, a random choice where there are more."""
-        begin, end = prepared.cut(VALIDATION), prepared.cut(TEST)
-        if begin is None or end is None:
-            found = _of_queries(prepared)
-        else:
-            found = _of_moments(prepared, begin, end)
-        number = len(found.user)
-        if number <= limit:
-            return found
-        rng = np.random.default_rng(seed)
-        rows = np.sort(rng.choice(number, limit, replace=False))
-        place = np.full(number, -1)
-        place[rows] = np.arange(limit)
-        liked = np.stack([place[found.liked[:, 0]], found.liked[:, 1]], axis=1)
-        return cls(
-            user=found.user[rows],
-            time=found.time[rows],
-            count=found.count[rows],
-            liked=liked[liked[:, 0] >= 0],
-        )
-
-    def __len__(self) -> int:
-        return len(self.user)
-
-
-def _of_queries(prepared: Prepared) -> Questions:
-    queries = prepared.queries(VALIDATION)
-    pairs = [(row, item) for row, r in enumerate(queries.relevant) for item in r]
-    return Questions(
-        user=queries.users,
-        time=queries.times,
-        count=queries.counts,
-        liked=np.array(pairs, np.int64).reshape(-1, 2),
-    )
-
-
-def _of_moments(prepared: Prepared, begin: int, end: int) -> Questions:
-    log = prepared.events.earlier_than(end)
-    moments = slice_moments(log, begin, end, MOMENTS)
-    everyone = np.flatnonzero(log.user_counts() > 0)
-    user, time = np.repeat(everyone, len(moments)), np.tile(moments, len(everyone))
-    count = log.counts_before(user, time)
-    user, time, count = (x[count > 0] for x in (user, time, count))
-    request, place = places_between(log, user, count, log.user_counts()[user])
-    trained = log.earlier_than(begin).item_counts(prepared.num_items)
-    wanted = new_to_user(log) & log.positive
-    wanted &= prepared.servable[log.item] & (trained[log.item] > 0)
-    request, place = request[wanted[place]], place[wanted[place]]
-    asking, row = np.unique(request, return_inverse=True)
-    return Questions(
-        user=user[asking].astype(np.int32),
-        time=time[asking],
-        count=count[asking],
-        liked=np.stack([row, log.item[place].astype(np.int64)], axis=1),
-    )
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,25 @@ def test_histories(raw: list[Event], length: int, data: st.DataObject) -> None:
         assert row.tolist() == newest + [0] * (length - len(newest))
 
 
+@given(EVENTS, st.integers(0, 6), st.data())
+def test_histories_of_likes(raw: list[Event], length: int, data: st.DataObject) -> None:
+    events, log = _log(raw)
+    log = log.replace(likes_alone=True)
+    users = np.arange(USERS + 1)
+    counts = np.array([data.draw(st.integers(0, int(n))) for n in np.diff(log.start)])
+    found = log.histories(users, counts, length)
+    for user, count, row in zip(users, counts, found, strict=True):
+        own = [e for e in events if e.user == user][:count]
+        liked = [e.item for e in own if e.positive]
+        assert log.read_counts(np.array([user]), np.array([count]))[0] == len(liked)
+        newest = liked[max(0, len(liked) - length) :]
+        assert row.tolist() == newest + [0] * (length - len(newest))
+    assert log.read.item.tolist() == [e.item for e in events if e.positive]
+    # What is kept of a log still holds likes alone.
+    half = log.through(1)
+    assert half.read.item.tolist() == log.read.through(1).item.tolist()
+
+
 @given(EVENTS)
 def test_item_and_user_counts(raw: list[Event]) -> None:
     events, log = _log(raw)

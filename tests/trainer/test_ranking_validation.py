@@ -8,14 +8,9 @@ import pytest
 from data.events import TEST, TRAIN, VALIDATION
 from data.prepared import Prepared
 from trainer.affinity import Affinity
+from trainer.questions import MOMENTS, Questions
 from trainer.ranking_inputs import RankingInputs, Requests
-from trainer.ranking_validation import (
-    MOMENTS,
-    Questions,
-    RankingValidation,
-    best_trust,
-    best_weight,
-)
+from trainer.ranking_validation import RankingValidation, best_trust, best_weight
 
 LIMIT = 10_000
 
@@ -49,6 +44,21 @@ def test_the_first_questions_are_the_evaluation_s(
         liked = questions.liked[questions.liked[:, 0] == row, 1]
         np.testing.assert_array_equal(np.sort(liked), relevant)
     assert len(np.unique(questions.time)) == MOMENTS
+
+
+def test_questions_are_asked_as_queries(
+    prepared: Prepared, questions: Questions
+) -> None:
+    queries, log = questions.queries(prepared.events), prepared.events
+    assert len(queries) == len(questions) > 50
+    for row, (user, count) in enumerate(
+        zip(questions.user, questions.count, strict=True)
+    ):
+        met = log.item[log.start[user] : log.start[user] + count]
+        assert queries.seen[row].tolist() == sorted(set(met.tolist()))
+        liked = questions.liked[questions.liked[:, 0] == row, 1]
+        assert queries.relevant[row].tolist() == sorted(liked.tolist())
+        assert not set(liked.tolist()) & set(met.tolist())
 
 
 def test_questions_know_nothing_of_the_test_part(prepared: Prepared) -> None:

@@ -100,6 +100,24 @@ def test_user_state_is_that_of_the_log(prepared: Prepared, tmp_path: Path) -> No
     assert state.lookup(tf.constant(["nobody", ""])).numpy().tolist() == [0, 0]
 
 
+def test_histories_may_hold_likes_alone(prepared: Prepared, tmp_path: Path) -> None:
+    log = prepared.events.replace(likes_alone=True)
+    path = tmp_path / "users.txt"
+    path.write_text("".join(f"{i}\n" for i in prepared.user_ids[1:]), encoding="utf-8")
+    state = UserState(prepared, log, Limits(history=7, seen=11), str(path))
+    whole = state_of(prepared, tmp_path, history=7, seen=11)
+    users = np.arange(prepared.num_users + 1, dtype=np.int32)
+    history = state.rows_of_history(users).numpy()
+    for user in users:
+        own = np.arange(log.start[user], log.start[user + 1])
+        liked = own[log.positive[own]]
+        assert [i for i in history[user] if i] == log.item[liked][-7:].tolist()
+        last = int(log.time[liked].max()) if len(liked) else 0
+        assert int(state.last_time[user]) == last
+    assert (history != whole.rows_of_history(users).numpy()).any()
+    np.testing.assert_array_equal(state.seen(users), whole.seen(users))
+
+
 def test_without_user_state_nothing_is_kept(prepared: Prepared, tmp_path: Path) -> None:
     state = state_of(prepared, tmp_path, history=5, seen=5, user_state=False)
     users = np.arange(prepared.num_users + 1, dtype=np.int32)

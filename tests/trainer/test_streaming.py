@@ -77,6 +77,14 @@ def test_an_epoch_has_the_windows_of_memory(
     assert streamed.num_batches == sum(1 for _ in streamed.epoch(0))
 
 
+def test_likes_alone_are_streamed(prepared: Prepared) -> None:
+    stretch = Stretch(part=TRAIN, likes_alone=True)
+    log = prepared.events.replace(likes_alone=True).through(TRAIN).read
+    held = sequence_batches(log, max_length=LENGTH, batch_size=SIZE, seed=5)
+    found = _rows(_stream(prepared, stretch).epoch(0))
+    assert sorted(found) == sorted(_rows(held.epoch(0)))
+
+
 def test_an_epoch_is_the_same_every_time_and_no_other_is(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,6 +182,27 @@ def test_the_loss_weighs_events(
     assert abs(float(model.compute_loss({**batch, "weight": some})) - plain) > 1e-4
 
 
+@pytest.mark.parametrize("horizon", [0, 3, 10_000])
+def test_targets_lie_within_the_horizon(
+    prepared: Prepared, log: EventLog, gather: Callable[..., Batch], horizon: int
+) -> None:
+    """`slot` and `time` of the place that asks tell how far back it stands."""
+    model = retrieval_model(prepared, log, horizon=horizon)
+    batch = gather(0, 1, 2, 3)
+    places = tf.tile(tf.range(LENGTH)[None], [4, 1])
+    back = set()
+    for step in range(20):
+        model.query_tower.step.value.assign(step)
+        slot, time = model.asked_from(places, tf.cast(places, tf.int64) * 10, True)
+        np.testing.assert_array_equal(time, 10 * slot.numpy())
+        back |= {(p, p - s) for row in slot.numpy().tolist() for p, s in enumerate(row)}
+    expected = {(p, d) for p in range(LENGTH) for d in range(min(p, horizon) + 1)}
+    assert back == expected
+    untold = model.asked_from(batch["slot"], batch["time"], False)
+    np.testing.assert_array_equal(untold[0], batch["slot"])
+    assert np.isfinite(float(model.compute_loss(batch, training=True)))
+
+
 def test_with_ids_dropped_items_are_their_content(
     prepared: Prepared, log: EventLog
 ) -> None:

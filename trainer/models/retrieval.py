@@ -46,6 +46,7 @@ class RetrievalModel(CountedModel):
         if not prepared.time_is_known:  # The order of rows tells no hour and no trend.
             config = dataclasses.replace(config, use_time=False, use_trend=False)
         self.config = config
+        log = log.read  # What no history holds has no embedding of its own.
         item_counts = log.item_counts(prepared.num_items)
         self.item_tower = ItemTower(
             features=prepared.features,
@@ -160,13 +161,13 @@ class RetrievalModel(CountedModel):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return the targets' queries, the trend's gains and the times, (n, ...)."""
         wanted = inputs["target"] > 0  # (b, t)
-        slot = inputs["slot"]
+        slot, asked_at = self.asked_from(inputs["slot"], inputs["time"], training)
         state = tf.gather(states, slot, axis=1, batch_dims=1)
         newest = tf.gather(inputs["time"], tf.maximum(slot - 1, 0), batch_dims=1)
         last_time = tf.where(slot > 0, newest, 0)
         user = self.query_tower.user(inputs["user"], training=training)
         user = tf.repeat(user[:, None], tf.shape(wanted)[1], axis=1)
-        time = tf.boolean_mask(inputs["time"], wanted)
+        time = tf.boolean_mask(asked_at, wanted)
         query, gain = self.query_tower.combine(
             tf.boolean_mask(state, wanted),
             tf.boolean_mask(user, wanted),
@@ -174,6 +175,23 @@ class RetrievalModel(CountedModel):
             tf.boolean_mask(last_time, wanted),
         )
         return query, gain, time
+
+    def asked_from(
+        self, slot: tf.Tensor, time: tf.Tensor, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Ask for each place's event from up to `horizon` places before, at random.
+
+        In, out: `slot` int32 and `time` int64 (b, t), of the place that asks.
+        Source: Pancha et al. 2022, PinnerFormer, section 3.4 (dense all action).
+        """
+        if not (self.config.horizon and training):
+            return slot, time
+        place = tf.broadcast_to(tf.range(tf.shape(slot)[1]), tf.shape(slot))
+        most = tf.cast(tf.minimum(place, self.config.horizon) + 1, tf.float32)
+        seed = self.query_tower.step.draw_seed("horizon")
+        draw = tf.random.stateless_uniform(tf.shape(slot), seed)
+        place -= tf.cast(draw * most, tf.int32)
+        return tuple(tf.gather(x, place, batch_dims=1) for x in (slot, time))
 
     def _with_moment(
         self, query: tf.Tensor, gain: tf.Tensor, time: tf.Tensor

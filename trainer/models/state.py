@@ -80,7 +80,7 @@ class UserState(tf.Module):
         self.history = Ragged(histories, name="history")
         self.seen = Ragged(seen, name="seen")
         rows = np.arange(prepared.num_users + 1)
-        last = log.last_times(rows, log.user_counts()) * keep
+        last = log.read.last_times(rows, log.read.user_counts()) * keep
         self.last_time = tf.Variable(last, trainable=False, name="last_time")
 
     def rows_of_history(self, rows: tf.Tensor) -> tf.Tensor:
@@ -90,10 +90,11 @@ class UserState(tf.Module):
 
 def _lists(log: EventLog, limits: Limits) -> tuple[list[np.ndarray], list[np.ndarray]]:
     histories, seen = [], []
-    for start, end in zip(log.start[:-1], log.start[1:], strict=True):
-        items = log.item[start:end]
-        histories.append(items[-limits.history :])
-        seen.append(_newest_distinct(items, limits.seen))
+    bounds = zip(log.start[:-1], log.start[1:], strict=True)
+    read = zip(log.read.start[:-1], log.read.start[1:], strict=True)
+    for (start, end), (first, last) in zip(bounds, read, strict=True):
+        histories.append(log.read.item[first:last][-limits.history :])
+        seen.append(_newest_distinct(log.item[start:end], limits.seen))
     return histories, seen
 
 

@@ -53,7 +53,7 @@ class Trend:
     """Looks up the numbers of all items at a moment."""
 
     def __init__(self, prepared: Prepared, log: EventLog) -> None:
-        self._statistics: Statistics = prepared.item_statistics(log)
+        self._statistics: Statistics = prepared.item_statistics(log.read)
         self._rows = np.arange(prepared.num_items + 1)
 
     def at(self, moment: int) -> np.ndarray:
