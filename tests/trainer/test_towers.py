@@ -221,6 +221,23 @@ def test_with_ids_dropped_items_are_their_content(
     assert (~known).sum() >= 10
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_texts_are_dropped_in_training_alone(
+    prepared: Prepared, log: EventLog, rate: float
+) -> None:
+    model = retrieval_model(
+        prepared, log, texts=True, item_id_dropout=0.0, text_dropout=rate
+    )
+    tower, rows = model.item_tower, tf.range(1, prepared.num_items + 1)
+    served, trained = tower(rows).numpy(), tower(rows, training=True).numpy()
+    np.testing.assert_array_equal(tower(rows), served)
+    changed = np.abs(trained - served).max(axis=1) > 1e-6
+    assert changed.mean() > 0.9 if rate else not changed.any()
+    model.query_tower.step.value.assign_add(1)
+    other = tower(rows, training=True).numpy()
+    assert (np.abs(trained - other).max() > 1e-3) == bool(rate)
+
+
 def test_no_later_event_changes_a_model(prepared: Prepared, log: EventLog) -> None:
     """Sizes, initial weights and tables come from the log of the fit alone."""
     cut = int(np.quantile(log.time, 0.5))
