@@ -85,10 +85,9 @@ STEPS = {
         overrides=(
             *("data.split.kind='rolling'", "data.split.cuts=5"),
             *("data.split.test=0.04", "data.split.validation=0.08"),
-            *("retrieval.epochs=8", "retrieval.patience=8"),
-            "ranking.max_examples=50000",
+            *SHORT,
         ),
-        says="MovieLens-1M, five temporal splits pooled, eight epochs of retrieval",
+        says="MovieLens-1M, five temporal splits pooled, four epochs of retrieval",
     ),
     "ablation-retrieval": Step(
         toml="ml-1m.toml",
