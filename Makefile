@@ -11,6 +11,7 @@ K ?= 10
 WORKERS ?= 2
 STEP ?=
 SEED ?= 42
+ITEMS ?=
 GPU ?= $(shell nvidia-smi >/dev/null 2>&1 && echo 1 || echo 0)
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -27,8 +28,9 @@ export KERAS_BACKEND := tensorflow
 export TF_CPP_MIN_LOG_LEVEL ?= $(if $(filter 1,$(GPU)),2,3)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train evaluate export serve query test test-real lint format \
-	type bench bench-data bench-index bench-recommender bench-quality lock clean
+.PHONY: help setup data train evaluate export add-items remove-items serve query test \
+	test-real lint format type bench bench-data bench-index bench-recommender \
+	bench-quality lock clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +61,16 @@ evaluate: $(READY) ## fit, write OUT/report.html; AGAINST="B C" compares with th
 
 export: $(READY) ## publish a new version of the servables
 	@$(PY) -m trainer export $(CONFIG) --out $(OUT) $(OVERRIDES)
+
+add-items: $(READY) ## serve the items of ITEMS= as well, without training
+	@test -n "$(ITEMS)" || { echo "usage: make $@ ITEMS=items.csv [OUT=$(OUT)]"; \
+		exit 2; }
+	@$(PY) -m trainer $@ "$(ITEMS)" --model $(OUT)/models
+
+remove-items: $(READY) ## recommend the items of ITEMS= no longer
+	@test -n "$(ITEMS)" || { echo "usage: make $@ ITEMS=ids.csv [OUT=$(OUT)]"; \
+		exit 2; }
+	@$(PY) -m trainer $@ "$(ITEMS)" --model $(OUT)/models
 
 serve: $(READY) ## serve OUT/models on GRPC_PORT and REST_PORT
 	@test -f $(OUT)/models/models.scann.config || { echo "$(OUT)/models holds no" \

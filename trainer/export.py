@@ -68,6 +68,8 @@ class Fitted:
         What was servable when the models were fitted: an item's score must not change
         because another one came.
         """
+        if not self.changes:
+            return self.prepared.servable
         return dataclasses.replace(self.prepared, other_items=None).servable
 
 

@@ -126,8 +126,9 @@ class Changes:
 
         In: `prepared`: with these changes or without.
         """
-        known = set(prepared.item_ids[1 : prepared.manifest["counts"]["items"] + 1])
         there = [i for i, change in self.by_id.items() if not change.removed]
+        number = prepared.manifest["counts"]["items"]
+        known = set(prepared.item_ids[1 : number + 1]) if there else set()
         changed = sum(item_id in known for item_id in there)
         return {
             "added": len(there) - changed,
