@@ -18,8 +18,10 @@ def slow(
     categories: np.ndarray,
     k: int,
     diversity: Diversity,
+    first: np.ndarray | None = None,
 ) -> list[int]:
     """Choose for one request. Out: places from 1."""
+    first = np.zeros(len(keys), bool) if first is None else first
     free = [i for i in range(len(keys)) if keys[i] > PADDING_SCORE]
     if not free:
         return []
@@ -38,8 +40,8 @@ def slow(
                 if code
             ]
             over = bool(diversity.cap) and max(met, default=0) >= diversity.cap
-            values.append((over, -value, i))
-        best = min(values)[2]
+            values.append((not first[i], over and not first[i], -value, i))
+        best = min(values)[3]
         chosen.append(best)
         free.remove(best)
     return [i + 1 for i in chosen]
@@ -76,6 +78,28 @@ def test_lists_are_those_of_the_definition(
     for row in range(2):
         expected = slow(keys[row], vectors[row], categories[row], k, diversity)
         assert found[row].tolist() == expected + [0] * (k - len(expected))
+
+
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 10_000),
+    mmr=st.sampled_from([0.0, 0.4]),
+    cap=st.sampled_from([0, 1]),
+)
+def test_boosted_ones_stand_before_all_others(seed: int, mmr: float, cap: int) -> None:
+    keys, vectors, categories = candidates(seed, 2, 10)
+    first = np.random.default_rng(seed + 1).random(keys.shape) < 0.3
+    inputs = [tf.constant(x) for x in (keys, vectors, categories)]
+    diversity = Diversity(mmr=mmr, cap=cap)
+    found = diversified(*inputs, tf.constant(10), diversity, tf.constant(first)).numpy()
+    for row in range(2):
+        places = found[row][found[row] > 0] - 1
+        boosted = first[row][places]
+        # None that is no candidate, and none behind one that is not boosted.
+        assert boosted.sum() == (first[row] & (keys[row] > PADDING_SCORE)).sum()
+        assert (np.diff(boosted.astype(int)) <= 0).all()
+        own = (keys[row], vectors[row], categories[row], 10, diversity, first[row])
+        assert (places + 1).tolist() == slow(*own)
 
 
 def test_off_is_the_order_of_the_keys() -> None:

@@ -1,6 +1,7 @@
 """Takes the best candidates one by one, so that a list is not ten of a kind."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -70,51 +71,68 @@ def diversified(
     """
     there = keys > PADDING_SCORE
     worth = (1 - diversity.mmr) * _relevance(keys, there)
-    number = tf.shape(keys)[1]
 
-    def choose(
-        step: tf.Tensor,
-        free: tf.Tensor,
-        similarity: tf.Tensor,
-        met: tf.Tensor,
-        chosen: tf.TensorArray,
-    ) -> tuple[tf.Tensor, ...]:
+    def step(
+        number: tf.Tensor, chosen: tf.TensorArray, *so_far: tf.Tensor
+    ) -> tuple[Any, ...]:
+        free, similarity, met = so_far
         value = worth
         if diversity.mmr:
-            value -= diversity.mmr * tf.where(step > 0, similarity, 0.0)
-        eligible = free
-        if diversity.cap:
-            below = free & ~tf.reduce_any(met >= diversity.cap, axis=2)
-            some = tf.reduce_any(below, axis=1, keepdims=True)
-            eligible = tf.where(some, below, free)
-        if first is not None:
-            left = free & first
-            some = tf.reduce_any(left, axis=1, keepdims=True)
-            eligible = tf.where(some, left, eligible)
-        value = tf.where(eligible, value, LEAST)
+            value -= diversity.mmr * tf.where(number > 0, similarity, 0.0)
+        value = tf.where(_eligible(free, met, diversity.cap, first), value, LEAST)
         place = tf.argmax(value, axis=1, output_type=tf.int32)
         found = tf.gather(free, place, batch_dims=1)
-        chosen = chosen.write(step, tf.where(found, place + 1, 0))
-        own = tf.one_hot(place, number, on_value=True, off_value=False)
+        chosen = chosen.write(number, tf.where(found, place + 1, 0))
         if diversity.mmr:
-            own_vector = tf.gather(vectors, place, batch_dims=1)
-            cosine = tf.einsum("bcd,bd->bc", vectors, own_vector)
-            similarity = tf.maximum(similarity, cosine)
+            similarity = tf.maximum(similarity, _cosines(vectors, place))
         if diversity.cap:
-            own_codes = tf.gather(categories, place, batch_dims=1)[:, None, None, :]
-            same = tf.reduce_any(categories[..., None] == own_codes, axis=-1)
-            met += tf.cast(same & (categories > 0) & found[:, None, None], tf.int32)
-        return step + 1, free & ~own, similarity, met, chosen
+            met += _shared(categories, place) * tf.cast(found, tf.int32)[:, None, None]
+        own = tf.one_hot(place, tf.shape(keys)[1], on_value=True, off_value=False)
+        return number + 1, chosen, free & ~own, similarity, met
 
     chosen = tf.TensorArray(tf.int32, size=k, element_shape=[None])
-    start = (tf.constant(0), there, tf.fill(tf.shape(keys), -1.0))
-    *_, chosen = tf.while_loop(
-        lambda step, *_: step < k,
-        choose,
-        (*start, tf.zeros_like(categories), chosen),
+    start = (there, tf.fill(tf.shape(keys), -1.0), tf.zeros_like(categories))
+    _, chosen, *_ = tf.while_loop(
+        lambda number, *_: number < k,
+        step,
+        (tf.constant(0), chosen, *start),
         parallel_iterations=1,
     )
     return tf.transpose(chosen.stack())
+
+
+def _eligible(
+    free: tf.Tensor, met: tf.Tensor, cap: int, first: tf.Tensor | None
+) -> tf.Tensor:
+    """Tell which candidates may be next: those of a lower rank wait for the others.
+
+    In: `free` bool (b, c); `met` int32 (b, c, v), how often each of a candidate's
+    categories was chosen; `first` bool (b, c). Out: bool (b, c).
+    """
+    eligible = free
+    if cap:
+        eligible = _or_else(free & ~tf.reduce_any(met >= cap, axis=2), free)
+    if first is not None:
+        eligible = _or_else(free & first, eligible)
+    return eligible
+
+
+def _or_else(wanted: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Return what is wanted of each request, or the others if that is nothing."""
+    return tf.where(tf.reduce_any(wanted, axis=1, keepdims=True), wanted, others)
+
+
+def _cosines(vectors: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+    """Compare candidates with the one at a place. Out: float32 (b, c)."""
+    own = tf.gather(vectors, place, batch_dims=1)
+    return tf.einsum("bcd,bd->bc", vectors, own)
+
+
+def _shared(categories: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+    """Mark the categories that the one at a place has, too. Out: int32 (b, c, v)."""
+    own = tf.gather(categories, place, batch_dims=1)[:, None, None, :]
+    same = tf.reduce_any(categories[..., None] == own, axis=-1)
+    return tf.cast(same & (categories > 0), tf.int32)
 
 
 def _relevance(keys: tf.Tensor, there: tf.Tensor) -> tf.Tensor:
