@@ -16,6 +16,7 @@ from data.schema import DataConfig, as_table
 from data.settings import build, read_toml
 
 IndexKind = Literal["brute_force", "partitioned", "scann"]
+TableDtype = Literal["float32", "float16"]
 
 
 def _positive(config: Any, *names: str) -> None:
@@ -279,6 +280,10 @@ class ExportConfig:
     `recall_floor`: an index that finds a smaller share of the best `recall_k` items
     than exact search does is not exported.
 
+    `table_dtype`: how the large tables of items and users are stored, ScaNN's own
+    aside. "float16" halves them and the memory of a server; numbers are computed in
+    float32 all the same, and the index is measured as it is stored.
+
     `mmr`: how much difference counts in a recommended list against the score, from 0
     to 1 (maximal marginal relevance). `max_per_category`: items of one value of the
     item column `category` before others come first; 0 for no such cap.
@@ -295,6 +300,7 @@ class ExportConfig:
     recommender_index: IndexKind = "partitioned"
     recall_k: int = 100
     recall_floor: float = 0.98
+    table_dtype: TableDtype = "float32"
     mmr: float = 0.0
     max_per_category: int = 0
     category: str = ""

@@ -133,6 +133,7 @@ class Builder:
             index_vectors=self.index_vectors,
             servable=fitted.compared,
             calibration=fitted.calibration,
+            dtype=config.export.table_dtype,
         )
         self.prior = popularity_prior(prepared, log)
         scorer = RetrievalScorer(fitted.retrieval, prepared, log, now=fitted.end_time)
@@ -170,8 +171,10 @@ class Builder:
                 kind,
                 *tables,
                 queries=self.queries.tuning,
-                k=max(export.recall_k, self._usual_depth()),
+                k=max(export.recall_k, self.config.ranking.candidates),
+                depth=self._usual_depth(),
                 recall=export.recall_floor,
+                dtype=export.table_dtype,
             )
             quality = index.settings() | checked(index, *tables, self.queries, export)
             self._indexes[kind] = index, quality
@@ -196,6 +199,7 @@ class Builder:
             user_vectors=self.user_vectors,
             index=self.index(kind)[0],
             index_vectors=self.index_vectors,
+            dtype=self.config.export.table_dtype,
             prior=Prior(self.prior, prepared.servable),
             users=self.users,
             servable=prepared.servable,

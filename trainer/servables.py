@@ -148,7 +148,7 @@ class ListServable(Servable):
 
     def _similar_items(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
         rows = self.catalogue.lookup(item_id)
-        vectors = tf.gather(self.retrieval.vectors, rows)
+        vectors = self.retrieval.vectors(rows)
         queries = self.retrieval.as_queries(vectors)
         k = tf.constant(self.config.k)
         found, scores = self.retrieval.index.search(queries, k, rows[:, None])

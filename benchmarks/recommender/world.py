@@ -25,7 +25,7 @@ from trainer.models.towers import Texts
 SEED = 42
 TEXT_DIM = 384  # all-MiniLM-L6-v2's.
 ITEMS_OF_A_TOPIC = 500
-NOISE = 0.8  # Length of what each text adds to its topic's, of length 1.
+NOISE = 0.5  # Length of what each text adds to its topic's, of length 1.
 CALM = 0.1
 FIT_EVENTS = 20_000  # Models see so many: their tables of ids are not served.
 

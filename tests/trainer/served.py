@@ -17,7 +17,7 @@ import tensorflow as tf
 from data.features import FeatureSet
 from tests.trainer.small_data import DAY, make_log
 from trainer.affinity import Affinity
-from trainer.config import ExportConfig, IndexKind
+from trainer.config import ExportConfig, IndexKind, TableDtype
 from trainer.export import popularity_prior
 from trainer.models.diversify import Diversifier
 from trainer.models.index import scann
@@ -152,7 +152,8 @@ def served(
         vectors=vectors,
         user_vectors=of_users,
         index_vectors=index_vectors,
-        index=forced(kind, index_vectors, servable, of_users),
+        index=forced(kind, index_vectors, servable, of_users, config.table_dtype),
+        dtype=config.table_dtype,
         prior=Prior(popularity_prior(prepared, log), servable),
         users=UserState(
             prepared,
@@ -170,11 +171,12 @@ def served(
         users=of_users,
         item_statistics=np.zeros((items + 1, 1), np.float32),
         user_statistics=np.zeros((users + 1, 1), np.float32),
-        affinity=Affinity(asked, asked),
+        affinity=Affinity(asked / 2, asked),
         profiles=np.zeros((users + 1, 4), np.float32),
         index_vectors=index_vectors,
         servable=servable,
         calibration=(1.0, 0.0),
+        dtype=config.table_dtype,
     )
     content: Any = SimpleNamespace(reads_text=False, inputs=list)
     parts: dict[str, Any] = {
@@ -202,7 +204,11 @@ def served(
 
 
 def forced(
-    kind: IndexKind, vectors: np.ndarray, servable: np.ndarray, users: np.ndarray
+    kind: IndexKind,
+    vectors: np.ndarray,
+    servable: np.ndarray,
+    users: np.ndarray,
+    dtype: TableDtype,
 ) -> Index:
     """Build an index of a kind, as approximate as it gets, whatever the size."""
     queries = np.concatenate(
@@ -210,7 +216,7 @@ def forced(
     )
     queries = queries.astype(np.float32)
     if kind == "brute_force":
-        return BruteForce(vectors, servable)
+        return BruteForce(vectors, servable, dtype)
     if kind == "scann":
         if len(vectors) < 1_000:
             return build_index("scann", vectors, servable)
@@ -221,7 +227,7 @@ def forced(
             scann.EXACT_BELOW = before
     partitions = part(vectors, servable, queries, max(len(vectors) // 50, 8))
     truth = Truth.of(vectors, servable, queries, min(50, len(vectors) // 4))
-    return Partitioned(vectors, partitions, tune(partitions, truth, RECALL))
+    return Partitioned(vectors, partitions, tune(partitions, truth, RECALL), dtype)
 
 
 def _unit(rng: np.random.Generator, count: int, topics: int) -> np.ndarray:

@@ -7,12 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.affinity import Affinity, affinities
+from trainer.config import TableDtype
 from trainer.models.boosting import BOOST, at_places, places, with_boosted
 from trainer.models.index.base import PADDING_SCORE, Index, best, is_excluded
 from trainer.models.index.prior import Prior
 from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.state import UserState, fit_width
+from trainer.models.stored import Stored
 from trainer.standing import reference_rows, standings
 
 
@@ -47,19 +49,18 @@ class RetrievalGraph(tf.Module):
         users: UserState,
         servable: np.ndarray,
         end_time: int,
+        dtype: TableDtype = "float32",
     ) -> None:
         super().__init__(name="retrieval_graph")
         self.servable = tf.Variable(servable, trainable=False, name="servable")
         # Not the whole tower: its tables of users are in `user_vectors`.
         self.layers = model.query_tower.calling_layers()
-        self.user_vectors = tf.Variable(user_vectors, trainable=False, name="users")
+        self.user_vectors = Stored(user_vectors, dtype, name="users")
         self._queries = model.queries_of
-        self.vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
+        self.vectors = Stored(vectors, dtype, name="item_vectors")
         # A brute-force index has the same table: one variable for both.
         shared = getattr(index, "vectors", None)
-        self.index_vectors = (
-            tf.Variable(index_vectors, trainable=False) if shared is None else shared
-        )
+        self.index_vectors = shared or Stored(index_vectors, dtype, name="indexed")
         self.index, self.prior, self.users = index, prior, users
         self.end_time = end_time
 
@@ -98,8 +99,8 @@ class RetrievalGraph(tf.Module):
     def queries(self, request: Request) -> tf.Tensor:
         """Return query vectors, whose products with the index's are the scores."""
         return self._queries(
-            tf.gather(self.vectors, request.history),
-            tf.gather(self.user_vectors, request.user),
+            self.vectors(request.history),
+            self.user_vectors(request.user),
             request.history,
             request.time,
             request.last_time,
@@ -125,17 +126,12 @@ class RetrievalGraph(tf.Module):
         In: float32 (n, dim). Out: float32 (n, index width).
         """
         units = tf.math.l2_normalize(vectors, axis=-1)
-        missing = self.index_vectors.shape[1] - vectors.shape[1]
+        missing = self.index_vectors.width - self.vectors.width
         return tf.pad(units, [[0, 0], [0, missing]])
 
     def content(self, rows: tf.Tensor) -> tf.Tensor:
         """Return the items' vectors of length 1, without the trend, (..., dim)."""
-        return self._indexed(rows)[..., : self.vectors.shape[1]]
-
-    def _indexed(self, rows: tf.Tensor) -> tf.Tensor:
-        # A gather from the variable itself would make every later read of it whole,
-        # as in an exact search over the same table, a copy.
-        return tf.gather(tf.convert_to_tensor(self.index_vectors), rows)
+        return self.index_vectors(rows)[..., : self.vectors.width]
 
     def allowed(self, request: Request, rows: tf.Tensor) -> tf.Tensor:
         """Tell which rows may be answered. In: int32 (b, m). Out: bool (b, m)."""
@@ -166,10 +162,10 @@ class RetrievalGraph(tf.Module):
         In: `queries` float32 (b, index width), `rows` int32 (b, c). Out: float32
         (b, c) each.
         """
-        dim = self.vectors.shape[1]
-        content = tf.pad(queries[:, :dim], [[0, 0], [0, queries.shape[1] - dim]])
+        dim, width = self.vectors.width, self.index_vectors.width
+        content = tf.pad(queries[:, :dim], [[0, 0], [0, width - dim]])
         both = tf.stack([queries, content], axis=2)
-        found = tf.matmul(self._indexed(rows), both)
+        found = tf.matmul(self.index_vectors(rows), both)
         return found[..., 0], found[..., 1]
 
 
@@ -189,25 +185,26 @@ class RankingGraph(tf.Module):
         index_vectors: np.ndarray,
         servable: np.ndarray,
         calibration: tuple[float, float],
+        dtype: TableDtype = "float32",
     ) -> None:
         """In: `parts`, `users`: the items and users as the model encodes them."""
         super().__init__(name="ranking_graph")
-        self.given = tf.Variable(affinity.given, trainable=False, name="given")
-        self.asked = tf.Variable(affinity.asked, trainable=False, name="asked")
-        self.profiles = tf.Variable(profiles, trainable=False, name="profiles")
+        self.given = Stored(affinity.given, dtype, name="given")
+        self.asked = Stored(affinity.asked, dtype, name="asked")
+        self.profiles = Stored(profiles, dtype, name="profiles")
         # What a request's scores are compared with stands together: 512 rows out of
         # a million are as many waits for memory.
         rows = reference_rows(servable)
-        self.references = _table(index_vectors[rows], "references")
-        self.asked_references = _table(affinity.asked[rows], "asked_references")
+        self.references = Stored(index_vectors[rows], name="references")
+        self.asked_references = Stored(affinity.asked[rows], name="asked_references")
         self.num_servable = int(servable.sum())
         self.config, self.calibration = model.config, calibration
         # Not the model: its tables of ids and texts are in `parts` and `users`.
         self.layers, self._score = model.scoring_layers(), model.score
-        self.parts = _table(parts, "item_parts")
-        self.users = _table(users, "users")
-        self.item_statistics = _table(item_statistics, "item_statistics")
-        self.user_statistics = _table(user_statistics, "user_statistics")
+        self.parts = Stored(parts, dtype, name="item_parts")
+        self.users = Stored(users, dtype, name="users")
+        self.item_statistics = Stored(item_statistics, name="item_statistics")
+        self.user_statistics = Stored(user_statistics, name="user_statistics")
 
     def heads(
         self,
@@ -235,25 +232,24 @@ class RankingGraph(tf.Module):
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         """Look up what ranking reads. In: as `heads`. Out: what `heads_of` takes."""
         score, cosine = retrieval.scores(queries, rows)
-        reference = tf.matmul(queries, self.references, transpose_b=True)
+        reference = tf.matmul(queries, self.references.whole(), transpose_b=True)
         found = {
             "history": request.history,
             "time": request.time,
             "last_time": request.last_time,
-            "user_statistics": tf.gather(self.user_statistics, request.user),
-            "item_statistics": tf.gather(self.item_statistics, rows),
+            "user_statistics": self.user_statistics(request.user),
+            "item_statistics": self.item_statistics(rows),
             "standing": standings(score, cosine, reference, self.num_servable),
             "affinity": affinities(
-                tf.gather(self.profiles, request.user),
-                tf.gather(self.given, request.history),
-                tf.gather(self.asked, rows),
-                tf.convert_to_tensor(self.asked_references),
+                self.profiles(request.user),
+                self.given(request.history),
+                self.asked(rows),
+                self.asked_references.whole(),
             ),
             **{f"context.{name}": codes for name, codes in context.items()},
         }
-        user = tf.gather(self.users, request.user)
-        candidates = tf.gather(self.parts, rows)
-        return found, user, candidates, tf.gather(self.parts, request.history)
+        user, candidates = self.users(request.user), self.parts(rows)
+        return found, user, candidates, self.parts(request.history)
 
     def heads_of(
         self,
@@ -268,7 +264,3 @@ class RankingGraph(tf.Module):
         slope, offset = self.calibration
         like = tf.sigmoid(slope * outputs["like"] + offset)
         return {**outputs, "like": like, "order": order}
-
-
-def _table(values: np.ndarray, name: str) -> tf.Variable:
-    return tf.Variable(values, trainable=False, name=name)

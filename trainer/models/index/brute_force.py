@@ -3,27 +3,35 @@
 import numpy as np
 import tensorflow as tf
 
+from trainer.config import TableDtype
 from trainer.models.index.base import BLOCK, PADDING_SCORE, Index, top_places
+from trainer.models.stored import Stored
 
 
 class BruteForce(Index):
     """Scores the whole catalogue; exact, stock ops, for small catalogues.
 
-    `vectors`, a variable, may be shared with whoever wants an item's vector; behind
-    the last row stand zeros, which fill the last block. Look rows up in
-    `tf.convert_to_tensor(vectors)`: `tf.gather` on the variable itself makes every
-    later reading of it copy the whole table (five times the time of a search).
+    `vectors`, a table, may be shared with whoever wants an item's vector; behind the
+    last row stand zeros, which fill the last block.
     """
 
     kind = "brute_force"
 
-    def __init__(self, vectors: np.ndarray, servable: np.ndarray) -> None:
-        """In: `vectors` float32 (items + 1, dim); `servable` bool (items + 1,)."""
+    def __init__(
+        self,
+        vectors: np.ndarray,
+        servable: np.ndarray,
+        dtype: TableDtype = "float32",
+    ) -> None:
+        """In: `vectors` float32 (items + 1, dim); `servable` bool (items + 1,).
+
+        Stored as float16, the whole table is made wider in each search.
+        """
         super().__init__(name="brute_force")
         self.num_rows = len(vectors)
         missing = -len(vectors) % BLOCK
         vectors = np.pad(vectors, [(0, missing), (0, 0)])
-        self.vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
+        self.vectors = Stored(vectors, dtype, name="item_vectors")
         hidden = np.r_[~servable, np.ones(missing, bool)]
         bias = np.where(hidden, PADDING_SCORE, 0).astype(np.float32)
         self.bias = tf.Variable(bias, trainable=False, name="hidden")
@@ -32,10 +40,10 @@ class BruteForce(Index):
         self, queries: tf.Tensor, k: tf.Tensor, excluded: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Search exactly; see Index."""
-        scores = tf.matmul(queries, self.vectors, transpose_b=True)
+        scores = tf.matmul(queries, self.vectors.whole(), transpose_b=True)
         # Float32 rounds the sum of both to PADDING_SCORE exactly.
         scores = left_out(scores + self.bias, excluded)
-        width = tf.minimum(k, self.vectors.shape[0])
+        width = tf.minimum(k, self.bias.shape[0])
         scores, rows = top_places(scores, width)
         rows = tf.where(scores > PADDING_SCORE, rows, 0)
         edges = [[0, 0], [0, k - width]]

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from trainer.config import IndexKind
+from trainer.config import IndexKind, TableDtype
 from trainer.models.index.base import Index
 from trainer.models.index.brute_force import BruteForce
 from trainer.models.index.clusters import ROOM
@@ -39,6 +39,8 @@ def build_index(
     queries: np.ndarray | None = None,
     k: int = TUNED_K,
     recall: float = WANTED_RECALL,
+    depth: int = 0,
+    dtype: TableDtype = "float32",
 ) -> Index:
     """Build an index, tuned to a recall; exact search where that serves better.
 
@@ -46,7 +48,8 @@ def build_index(
     recall at less cost. Where ScaNN is absent its place is taken by partitions. In:
     `vectors` float32 (items + 1, dim); `servable` bool (items + 1,); `queries` float32
     (n, dim), real ones if there are any, in no order, else items stand in for them;
-    `recall` at `k`.
+    `recall` at `k`; `depth`: how deep most searches reach, exclusions counted, if
+    that is more than `k`; `dtype`: what vectors are stored as, but by ScaNN.
     """
     items = int(servable.sum())
     if queries is None or not len(queries):
@@ -54,9 +57,11 @@ def build_index(
     if kind == "scann" and is_available() and items >= SCANN_NEEDS:
         return tuned_scann(vectors, servable, queries, k, recall)
     if kind != "brute_force" and items >= EXACT_BELOW:
-        index = tuned_partitioned(vectors, servable, queries, k, recall)
-        return index or BruteForce(vectors, servable)
-    return BruteForce(vectors, servable)
+        index = tuned_partitioned(
+            vectors, servable, queries, k, recall, depth=depth, dtype=dtype
+        )
+        return index or BruteForce(vectors, servable, dtype)
+    return BruteForce(vectors, servable, dtype)
 
 
 def tuned_scann(
@@ -88,20 +93,29 @@ def tuned_partitioned(
     k: int,
     recall: float,
     sizes: tuple[int, ...] = SIZES,
+    depth: int = 0,
+    dtype: TableDtype = "float32",
 ) -> Partitioned | None:
     """Part the catalogue by each size and keep the cheapest; None where exact is.
 
-    See build_index. In: `sizes`: rows of the largest partition.
+    See build_index. Those that reach `depth` at once go before those that do not. In:
+    `sizes`: rows of the largest partition.
     """
     truth = Truth.of(vectors, servable, queries, k)
+    exact = int(servable.sum()) + ROWS_OF_A_PROBE
     tried: list[tuple[Partitions, Tuned]] = []
     # More partitions than this take long to learn and to choose from.
     least = math.sqrt(servable.sum()) / (MOST_CENTRES * ROOM)
     for size in [s for s in sizes if s >= least] or [max(sizes)]:
         partitions = part(vectors, servable, queries, size)
-        tried.append((partitions, tune(partitions, truth, recall)))
-    partitions, tuned = min(tried, key=lambda pair: pair[1].cost(pair[0]))
-    exact = int(servable.sum()) + ROWS_OF_A_PROBE
-    if tuned.cost(partitions) >= exact or tuned.probes > MOST_PROBES:
+        for usual in sorted({depth, k}, reverse=True):
+            tuned = tune(partitions, truth, recall, usual)
+            if tuned.cost(partitions) < exact and tuned.probes <= MOST_PROBES:
+                tried.append((partitions, tuned))
+                break
+    if not tried:
         return None
-    return Partitioned(vectors, partitions, tuned)
+    deepest = max(min(tuned.depth, depth) for _, tuned in tried)
+    tried = [pair for pair in tried if min(pair[1].depth, depth) == deepest]
+    partitions, tuned = min(tried, key=lambda pair: pair[1].cost(pair[0]))
+    return Partitioned(vectors, partitions, tuned, dtype)

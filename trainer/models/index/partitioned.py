@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from trainer.config import TableDtype
 from trainer.models.index.base import (
     BLOCK,
     PADDING_SCORE,
@@ -13,7 +14,7 @@ from trainer.models.index.base import (
     top_places,
 )
 from trainer.models.index.brute_force import left_out
-from trainer.models.index.layout import ALIGNED, lay_out
+from trainer.models.index.layout import lay_out
 from trainer.models.index.partitions import Partitions, Tuned
 
 PARALLEL = 4
@@ -46,17 +47,21 @@ class Partitioned(Index):
     kind = "partitioned"
 
     def __init__(
-        self, vectors: np.ndarray, partitions: Partitions, tuned: Tuned
+        self,
+        vectors: np.ndarray,
+        partitions: Partitions,
+        tuned: Tuned,
+        dtype: TableDtype = "float32",
     ) -> None:
         """In: `vectors` float32 (items + 1, dim), which `partitions` parts."""
         super().__init__(name="partitioned")
         self.tuned, self.num_partitions = tuned, len(partitions)
         self.probes = min(tuned.probes, len(partitions))
         self.probed_rows = int(self.probes * partitions.sizes.mean())
-        layout = lay_out(vectors, partitions)
+        layout = lay_out(vectors, partitions, dtype)
         spreads = tuned.spread * partitions.spreads[:, None]
         centres = np.concatenate([partitions.centres, spreads], axis=1)
-        self.dim = layout.dim
+        self.dim, self.aligned = layout.dim, layout.aligned
         self.table = _constant(layout.table, "table")
         self.rows = _constant(layout.rows, "rows")
         self.place = _constant(layout.places, "places")
@@ -83,7 +88,7 @@ class Partitioned(Index):
         affinities = tf.matmul(probing, self.centres, transpose_b=True)
         _, probes = tf.math.top_k(affinities, self.probes)
         places = tf.gather(tf.convert_to_tensor(self.place), excluded)
-        queries = tf.pad(queries, [[0, 0], [0, 1]], constant_values=1.0)
+        queries = tf.pad(queries, [[0, 0], [0, 1]], constant_values=-PADDING_SCORE)
         near = self._look(queries, probes, places, self._sliced)
         rows, scores, need = self._take(near, k)
         short = need > self.tuned.depth
@@ -140,10 +145,10 @@ class Partitioned(Index):
         """
         table = tf.convert_to_tensor(self.table)
         starts, blocks = tf.unstack(bounds, axis=2)
-        widths = tf.fill(tf.shape(blocks), ALIGNED * self.dim)
+        widths = tf.fill(tf.shape(blocks), self.aligned * self.dim)
         begins = tf.stack([starts, tf.zeros_like(starts)], axis=2)
         sizes = tf.stack([blocks, widths], axis=2)
-        most = tf.reduce_max(tf.reduce_sum(blocks, axis=1)) * ALIGNED
+        most = tf.reduce_max(tf.reduce_sum(blocks, axis=1)) * self.aligned
         most += -most % BLOCK
 
         def windows(one: tuple[tf.Tensor, ...]) -> tf.Tensor:
@@ -152,7 +157,7 @@ class Partitioned(Index):
             begins, sizes = (tf.unstack(x, self.probes) for x in (begins, sizes))
             scores = []
             for begin, size in zip(begins, sizes, strict=True):
-                part = tf.reshape(tf.slice(table, begin, size), [-1, self.dim])
+                part = self._vectors(tf.slice(table, begin, size))
                 scores.append(tf.matmul(query, part, transpose_b=True))
             scores = tf.concat(scores, axis=1)[0]
             edges = [[0, most - tf.shape(scores)[0]]]
@@ -172,13 +177,17 @@ class Partitioned(Index):
         several = [lambda: tf.zeros([0, BLOCK]), for_one, for_each]
         return tf.switch_case(tf.minimum(tf.shape(queries)[0], 2), several)
 
+    def _vectors(self, blocks: tf.Tensor) -> tf.Tensor:
+        """Return the vectors of blocks, each with its last column. Out: (n, dim)."""
+        vectors = tf.reshape(blocks, [-1, self.dim])
+        return tf.cast(vectors, tf.float32)  # No op where they are.
+
     def _gathered(self, query: tf.Tensor, bounds: tf.Tensor) -> tf.Tensor:
         """Score any number of partitions of one query, from a copy of them."""
         starts, blocks = tf.unstack(bounds[0], axis=1)
         wanted = tf.ragged.range(starts, starts + blocks).flat_values
         parts = tf.gather(tf.convert_to_tensor(self.table), wanted)
-        parts = tf.reshape(parts, [-1, self.dim])
-        scores = tf.matmul(query, parts, transpose_b=True)
+        scores = tf.matmul(query, self._vectors(parts), transpose_b=True)
         edges = [[0, 0], [0, -tf.shape(scores)[1] % BLOCK]]
         return tf.pad(scores, edges, constant_values=PADDING_SCORE)
 
@@ -188,7 +197,7 @@ class Partitioned(Index):
         """Score the rows of some partitions. In: int32 `probes` (b, p)."""
         bounds = tf.gather(tf.convert_to_tensor(self.bounds), probes)
         scores = score(queries, bounds)
-        firsts, counts = tf.unstack(bounds * ALIGNED, axis=2)
+        firsts, counts = tf.unstack(bounds * self.aligned, axis=2)
         ends = tf.cumsum(counts, axis=1)
         # Of each excluded row, the slot of its partition, where that is looked at.
         ahead = places[:, :, None] - firsts[:, None]
@@ -204,7 +213,7 @@ class Partitioned(Index):
 
     def _look_at_all(self, query: tf.Tensor, places: tf.Tensor) -> Looked:
         """Score the whole table for one query."""
-        table = tf.reshape(tf.convert_to_tensor(self.table), [-1, self.dim])
+        table = self._vectors(tf.convert_to_tensor(self.table))
         scores = left_out(tf.matmul(query, table, transpose_b=True), places)
         first = tf.zeros([1, 1], tf.int32)
         end = tf.fill([1, 1], tf.shape(scores)[1])

@@ -131,17 +131,19 @@ def part(
     )
 
 
-def tune(partitions: Partitions, truth: Truth, wanted: float) -> Tuned:
+def tune(partitions: Partitions, truth: Truth, wanted: float, depth: int = 0) -> Tuned:
     """Find the fewest probes, and the weight of the spread, for a recall.
 
-    The first depth gets a quarter of what may be missed as margin, which leaves room
-    for a few exclusions before a search has to go deeper.
+    `depth`: how deep the first search is to reach, at least the first depth. It gets a
+    quarter of what may be missed as margin, which leaves room for a few exclusions
+    before a search has to go deeper.
     """
     found = []
+    at = min(int(np.searchsorted(truth.depths, depth)), len(truth.depths) - 1)
     for spread in SPREADS:
         curves = _recalls(partitions, truth, spread)
         margin = wanted + (1 - wanted) / 4
-        probes = int(np.argmax(curves[0] >= margin)) + 1
+        probes = int(np.argmax(curves[at] >= margin)) + 1
         enough = np.argmax(curves >= wanted, axis=1) + 1
         served = np.flatnonzero(enough <= probes)
         found.append(
