@@ -1,6 +1,6 @@
 """An approximate index of stock ops: only the most promising partitions are scored."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,28 +10,13 @@ from trainer.models.index.base import (
     BLOCK,
     PADDING_SCORE,
     Index,
-    in_order,
-    top_places,
 )
 from trainer.models.index.brute_force import left_out
 from trainer.models.index.layout import lay_out
+from trainer.models.index.looked import Looked, take
 from trainer.models.index.partitions import Partitions, Tuned
 
 PARALLEL = 4
-
-
-class Looked(NamedTuple):
-    """What was scored for some queries.
-
-    `scores`: (b, n), PADDING_SCORE for what is left out; `firsts`: (b, p) the place in
-    the table where each partition begins; `ends`: (b, p) where its scores end in n;
-    `met`: (m,) the query and the score of each excluded row that was met.
-    """
-
-    scores: tf.Tensor
-    firsts: tf.Tensor
-    ends: tf.Tensor
-    met: tuple[tf.Tensor, tf.Tensor]
 
 
 class Partitioned(Index):
@@ -143,39 +128,44 @@ class Partitioned(Index):
 
         In: `bounds` int32 (b, probes, 2), first and number of blocks. Out: (b, n).
         """
-        table = tf.convert_to_tensor(self.table)
-        starts, blocks = tf.unstack(bounds, axis=2)
-        widths = tf.fill(tf.shape(blocks), self.aligned * self.dim)
-        begins = tf.stack([starts, tf.zeros_like(starts)], axis=2)
-        sizes = tf.stack([blocks, widths], axis=2)
-        most = tf.reduce_max(tf.reduce_sum(blocks, axis=1)) * self.aligned
+        most = tf.reduce_max(tf.reduce_sum(bounds[..., 1], axis=1)) * self.aligned
         most += -most % BLOCK
 
-        def windows(one: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            query, begins, sizes = one
-            query = query[None]
-            begins, sizes = (tf.unstack(x, self.probes) for x in (begins, sizes))
-            scores = []
-            for begin, size in zip(begins, sizes, strict=True):
-                part = self._vectors(tf.slice(table, begin, size))
-                scores.append(tf.matmul(query, part, transpose_b=True))
-            scores = tf.concat(scores, axis=1)[0]
-            edges = [[0, most - tf.shape(scores)[0]]]
-            return tf.pad(scores, edges, constant_values=PADDING_SCORE)
+        def scores(one: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            found = self._windows(*one)
+            edges = [[0, most - tf.shape(found)[0]]]
+            return tf.pad(found, edges, constant_values=PADDING_SCORE)
 
         def for_each() -> tf.Tensor:
             return tf.map_fn(
-                windows,
-                (queries, begins, sizes),
+                scores,
+                (queries, bounds),
                 fn_output_signature=tf.TensorSpec([None], tf.float32),
                 parallel_iterations=PARALLEL,
             )
 
         def for_one() -> tf.Tensor:
-            return windows((queries[0], begins[0], sizes[0]))[None]
+            return scores((queries[0], bounds[0]))[None]
 
         several = [lambda: tf.zeros([0, BLOCK]), for_one, for_each]
         return tf.switch_case(tf.minimum(tf.shape(queries)[0], 2), several)
+
+    def _windows(self, query: tf.Tensor, bounds: tf.Tensor) -> tf.Tensor:
+        """Score partitions for one query. In: int32 (probes, 2). Out: (n,)."""
+        table = tf.convert_to_tensor(self.table)
+        starts, blocks = tf.unstack(bounds, axis=1)
+        width = tf.fill(tf.shape(blocks), self.aligned * self.dim)
+        begins = tf.unstack(tf.stack([starts, tf.zeros_like(starts)], 1), self.probes)
+        sizes = tf.unstack(tf.stack([blocks, width], 1), self.probes)
+        scores = [
+            tf.matmul(
+                query[None],
+                self._vectors(tf.slice(table, begin, size)),
+                transpose_b=True,
+            )
+            for begin, size in zip(begins, sizes, strict=True)
+        ]
+        return tf.concat(scores, axis=1)[0]
 
     def _vectors(self, blocks: tf.Tensor) -> tf.Tensor:
         """Return the vectors of blocks, each with its last column. Out: (n, dim)."""
@@ -222,53 +212,9 @@ class Partitioned(Index):
     def _take(
         self, looked: Looked, k: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Take the k best of what was scored, and tell how deep that had to reach.
-
-        Out: rows and scores (b, k), and int32 (b,): k, and as many more as there were
-        better ones among the excluded; beyond all depths if k were not found.
-        """
-        scores, (query, hidden) = looked.scores, looked.met
-        batch, count = tf.unstack(tf.shape(scores))
-        width = tf.minimum(k + 1, count)
-        values, at = top_places(scores, width)
-        last = values[:, tf.minimum(k, width) - 1]
-
-        def among_all() -> tuple[tf.Tensor, tf.Tensor]:
-            # Equal scores on both sides of the end: the lower rows are wanted.
-            everywhere = tf.broadcast_to(tf.range(count), [batch, count])
-            return in_order(self._rows_at(looked, everywhere), scores, k)
-
-        def by_row() -> tuple[tf.Tensor, tf.Tensor]:
-            return in_order(self._rows_at(looked, at), values, k)
-
-        def plainly() -> tuple[tf.Tensor, tf.Tensor]:
-            return self._rows_at(looked, at[:, :k]), values[:, :k]
-
-        equal = tf.equal(values[:, 1:], values[:, :-1])
-        ties = tf.reduce_any(equal) | (width <= k)
-        beyond_end = equal[:, -1:] & (last[:, None] > PADDING_SCORE)
-        many = (width > k) & tf.reduce_any(beyond_end)
-        branch = tf.cast(ties, tf.int32) + tf.cast(many, tf.int32)
-        rows, found = tf.switch_case(branch, [plainly, by_row, among_all])
-        better = tf.cast(hidden >= tf.gather(last, query), tf.int32)
-        better = tf.math.unsorted_segment_sum(better, query, batch)
-        missing = (last <= PADDING_SCORE) | (width < k)
+        """Take the k best of what was scored; see `take`."""
         beyond = int(self.tuned.depths[-1]) + 1
-        return rows, found, tf.where(missing, beyond, k + better)
-
-    def _rows_at(self, looked: Looked, at: tf.Tensor) -> tf.Tensor:
-        """Return the rows whose scores stand at some places. In, out: int32 (b, m)."""
-        slot = tf.searchsorted(looked.ends, at, side="right")
-        # What fills up the scores behind the last partition is no row.
-        inside = slot < tf.shape(looked.ends)[1]
-        slot = tf.where(inside, slot, 0)
-        back = tf.gather(looked.ends, slot, batch_dims=1) - at
-        begins = looked.firsts + tf.concat(
-            [looked.ends[:, :1], looked.ends[:, 1:] - looked.ends[:, :-1]], axis=1
-        )
-        place = tf.gather(begins, slot, batch_dims=1) - back
-        place = tf.where(inside, place, self.rows.shape[0] - 1)
-        return tf.gather(tf.convert_to_tensor(self.rows), place)
+        return take(looked, tf.convert_to_tensor(self.rows), k, beyond)
 
 
 def _constant(values: np.ndarray, name: str) -> tf.Variable:
