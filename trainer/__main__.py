@@ -122,7 +122,7 @@ def change_command(run: Callable[[str, str], Any]) -> Callable[..., None]:
     )
     @tell_errors(STATUSES)
     def command(table: str, folder: str) -> None:
-        from trainer.exported import find_models, parent
+        from trainer.catalogue.exported import find_models, parent
 
         models = find_models(folder)
         quieten()
@@ -141,7 +141,7 @@ def add_items(models: str, table: str) -> None:
 
     ITEMS has columns of the items' table: the id, and whatever is known.
     """
-    from trainer.catalogue import add_items as run
+    from trainer.catalogue.changes import add_items as run
 
     run(models, table)
 
@@ -153,7 +153,7 @@ def remove_items(models: str, table: str) -> None:
 
     ITEMS is a table with the column of ids, or one id a line.
     """
-    from trainer.catalogue import remove_items as run
+    from trainer.catalogue.changes import remove_items as run
 
     run(models, table)
 

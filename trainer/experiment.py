@@ -87,7 +87,7 @@ class Experiment:
 
     def exported_version(self) -> int | None:
         """Return the newest version if it is of these runs and settings."""
-        from trainer.publish import servables, versions
+        from trainer.export.publish import servables, versions
 
         names = ("ranking", "recommender", "retrieval")
         if sorted(servables(self.models)) != sorted(names):
@@ -165,8 +165,8 @@ def compare(experiment: Experiment, against: Sequence[str]) -> None:
     In: `against`: folders like `out`, or single runs in them. Raises: DataError when
     one holds no evaluation, or one of other data or another split; before any work.
     """
-    from trainer.comparison import read_run
-    from trainer.comparison_page import compare_runs
+    from trainer.evaluation.comparison import read_run
+    from trainer.report.comparison_page import compare_runs
 
     others = [read_run(folder) for folder in against]
     prepared = experiment.prepared

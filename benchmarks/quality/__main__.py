@@ -22,7 +22,7 @@ from data.cli import tell_errors
 from data.console import say
 from data.schema import as_table
 from trainer.errors import TrainingError
-from trainer.manifest import package_versions
+from trainer.export.manifest import package_versions
 
 SPENT = "spent.json"
 

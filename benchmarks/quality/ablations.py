@@ -9,10 +9,10 @@ from benchmarks.quality.protocols import fit_retrieval, measured
 from data import files
 from data.events import TEST
 from trainer.config import ExperimentConfig
-from trainer.evaluate import evaluate
-from trainer.evaluation import Evaluation
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.metrics import Scorer
+from trainer.evaluation.results import Evaluation
 from trainer.experiment import Experiment
-from trainer.metrics import Scorer
 
 Settings = Mapping[str, Mapping[str, Any]]
 

@@ -12,13 +12,13 @@ import tensorflow as tf
 from data import files
 from data.events import TEST, TRAIN, VALIDATION, EventLog
 from data.pipelines import array_batches
+from trainer.evaluation.heads import HeadAnswers, calibrated, head_intervals
+from trainer.evaluation.metrics import auc
 from trainer.experiment import Experiment
-from trainer.fitting import Fitter
-from trainer.heads import HeadAnswers, calibrated, head_intervals
-from trainer.loop import Schedule, fit
-from trainer.metrics import auc
+from trainer.fitting.fitter import Fitter
+from trainer.fitting.loop import Schedule, fit
+from trainer.fitting.standing import NUM_STANDINGS
 from trainer.models.ranking import RankingModel
-from trainer.standing import NUM_STANDINGS
 
 CHUNK = 8_192
 

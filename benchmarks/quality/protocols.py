@@ -8,15 +8,15 @@ import numpy as np
 from data import files
 from data.events import TEST
 from data.schema import Column
-from trainer.bootstrap import bootstrap
-from trainer.evaluate import evaluate
-from trainer.evaluation import Evaluation, intervals_json
+from trainer.evaluation.bootstrap import bootstrap
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.metrics import accuracy
+from trainer.evaluation.results import Evaluation, intervals_json
+from trainer.evaluation.scorers import RetrievalScorer
 from trainer.experiment import Experiment
 from trainer.experiment import evaluate as evaluate_experiment
-from trainer.fitting import Fitter
-from trainer.loop import Fit
-from trainer.metrics import accuracy
-from trainer.scorers import RetrievalScorer
+from trainer.fitting.fitter import Fitter
+from trainer.fitting.loop import Fit
 
 LONG_K = 50
 

@@ -23,10 +23,10 @@ from benchmarks.synthetic_tables import TableSizes
 from benchmarks.turns import in_turns
 from data.cli import tell_errors
 from data.console import say, step
-from trainer.export import Builder
-from trainer.manifest import size_of
+from trainer.export.export import Builder
+from trainer.export.manifest import size_of
+from trainer.export.servables import RecommenderServable
 from trainer.models.index.measure import Latency
-from trainer.servables import RecommenderServable
 
 RESULTS = Path("docs/recommender.json")
 TARGETS_MS = {1_682: 5.0, 1_000_000: 15.0}

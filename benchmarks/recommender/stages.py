@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.servables import RecommenderServable
+from trainer.export.servables import RecommenderServable
 
 STAGES = (
     "user and history",

@@ -15,9 +15,9 @@ from data.prepare import prepare
 from data.prepared import Prepared
 from data.schema import data_config
 from data.settings import read_toml
-from trainer.affinity import Affinity
 from trainer.config import ExperimentConfig, read_experiment
-from trainer.export import Fitted
+from trainer.export.export import Fitted
+from trainer.fitting.affinity import Affinity
 from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.towers import Texts

@@ -23,7 +23,7 @@ from tests.serving.support import Address, free_ports
 @pytest.fixture(scope="session")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """Train, report, refit and export, by the command that a person types."""
-    from trainer.publish import versions
+    from trainer.export.publish import versions
 
     planted = write_experiment(tmp_path_factory.mktemp("experiment"))
     out = tmp_path_factory.mktemp("job") / "out"

@@ -17,8 +17,8 @@ from tests.integration.support import (
     snapshot,
 )
 from trainer.config import ExperimentConfig
+from trainer.export.publish import versions
 from trainer.locks import locked
-from trainer.publish import versions
 from trainer.runs import Run
 
 SERVABLES = ("ranking", "recommender", "retrieval")

@@ -18,11 +18,11 @@ from data import files
 from data.prepared import Prepared
 from tests.integration.calls import with_history
 from tests.integration.support import EvaluatedJob, Job, run_trainer, snapshot
-from trainer import export as exporting
+from trainer.catalogue.exported import Exported, standing_changes
+from trainer.catalogue.restore import restored
 from trainer.errors import GateRefused
-from trainer.exported import Exported, standing_changes
-from trainer.publish import publish, versions
-from trainer.restore import restored
+from trainer.export import export as exporting
+from trainer.export.publish import publish, versions
 
 NOBODY = "nobody at all"
 PADDING = np.float32(-1e30)
@@ -138,7 +138,8 @@ def changed(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Changed:
         patch.setattr(exporting, "export", publish_without_models)
         for place in (first, second, third):
             patch.setattr(
-                "trainer.catalogue.say", lambda t, n=place.stem: said.update({n: t})
+                "trainer.catalogue.changes.say",
+                lambda t, n=place.stem: said.update({n: t}),
             )
             assert run_trainer("add-items", place, "--model", out / "models") == 0
     assert run_trainer("remove-items", gone, "--model", out) == 0

@@ -123,7 +123,7 @@ def resumed(
     there = tf.train.latest_checkpoint(str(fit / "newest"))
     with pytest.MonkeyPatch.context() as patch:
         batches = interrupt_after(20, "Training ranking")
-        patch.setattr("trainer.loop.progress", batches)
+        patch.setattr("trainer.fitting.loop.progress", batches)
         second = run_trainer("evaluate", toml, "--out", out, "--set", NO_BASELINES)
     ranking = run_of(out) / "checkpoints/ranking"
     second_state = json.loads((ranking / "state.json").read_text())

@@ -16,9 +16,14 @@ import tensorflow as tf
 
 from data.features import FeatureSet
 from tests.trainer.small_data import DAY, make_log
-from trainer.affinity import Affinity
 from trainer.config import ExportConfig, IndexKind, TableDtype
-from trainer.export import popularity_prior
+from trainer.export.export import popularity_prior
+from trainer.export.servables import (
+    RankingServable,
+    RecommenderServable,
+    RetrievalServable,
+)
+from trainer.fitting.affinity import Affinity
 from trainer.models.diversify import Diversifier
 from trainer.models.index import scann
 from trainer.models.index.base import Index
@@ -29,7 +34,6 @@ from trainer.models.index.partitions import Truth, part, tune
 from trainer.models.index.prior import Prior
 from trainer.models.recommender import RankingGraph, RetrievalGraph
 from trainer.models.state import Catalogue, Limits, UserState
-from trainer.servables import RankingServable, RecommenderServable, RetrievalServable
 
 DIM, TREND, PARTS = 8, 2, 6
 HISTORY = 5  # What the models read of a history.

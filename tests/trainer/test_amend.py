@@ -9,16 +9,16 @@ import tensorflow as tf
 
 from data.changes import Changes
 from data.prepared import Prepared
-from trainer.affinity import Affinity
-from trainer.amend import amended
+from trainer.catalogue.amend import amended
+from trainer.catalogue.text_store import TextStore
 from trainer.config import RankingConfig, RetrievalConfig, TextConfig, TrainConfig
-from trainer.export import Fitted
+from trainer.export.export import Fitted
+from trainer.fitting.affinity import Affinity
 from trainer.models.embeddings import IdSlots
 from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.text_tower import TextTower
 from trainer.models.towers import Texts
-from trainer.text_store import TextStore
 
 SMALL = {"dim": 8, "mlp": (8,), "cross_rank": 4, "affinity_dim": 4}
 

@@ -14,8 +14,10 @@ from tests.trainer.small_data import (
     random_data,
     with_other_test_events,
 )
-from trainer import baselines
-from trainer.baselines import (
+from trainer.baselines import tune as baselines
+from trainer.baselines.item_knn import neighbour_weights
+from trainer.baselines.sizes import GIB, Sizes, memory_limit
+from trainer.baselines.tune import (
     FEW,
     GRIDS,
     Baseline,
@@ -28,9 +30,7 @@ from trainer.baselines import (
     without_too_large,
 )
 from trainer.config import BASELINES
-from trainer.evaluate import measure
-from trainer.item_knn import neighbour_weights
-from trainer.sizes import GIB, Sizes, memory_limit
+from trainer.evaluation.evaluate import measure
 
 GRIDS_SMALL: dict[str, tuple[Baseline, ...]] = {
     "popularity": (Popularity(None), Popularity(7), Popularity(30, True)),
@@ -86,7 +86,7 @@ def brute_force_ease(x: np.ndarray, l2: float) -> np.ndarray:
 def test_ease_is_the_ridge_regression_of_each_item_on_the_others(
     positives_only: bool, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.ease.GRAM_BLOCK", block)
+    monkeypatch.setattr("trainer.baselines.ease.GRAM_BLOCK", block)
     data = random_data(3, users=25, items=12, events=300)
     log, num = data.events, data.num_items
     x = np.zeros((log.num_users + 1, num + 1))
@@ -145,7 +145,7 @@ def test_neighbours_are_their_definition(
         best = sorted(range(num), key=lambda i: (-like[i], i))[:number]
         expected[best, j] = np.array(like)[best]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.item_knn.BLOCK_BYTES", 4 * max(num, 1) * block)
+        patch.setattr("trainer.baselines.item_knn.BLOCK_BYTES", 4 * max(num, 1) * block)
         found = neighbour_weights(
             sparse.csr_matrix(x.astype(np.float32)), ItemKnn(number, shrink)
         )
@@ -194,7 +194,7 @@ def test_ials_is_the_same_bit_by_bit_on_any_number_of_threads(
     log = data.events.through(TRAIN)
     factors = []
     for few in (10**9, 10**9, 0):
-        monkeypatch.setattr("trainer.ials.FEW_EVENTS", few)
+        monkeypatch.setattr("trainer.baselines.ials.FEW_EVENTS", few)
         factors.append(Ials(8, 1.0, 3.0).fit(log, data).model.item_factors.tobytes())
     assert len(set(factors)) == 1
     other = Ials(8, 1.0, 3.0, seed=1).fit(log, data).model.item_factors.tobytes()

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from trainer import bootstrap as module
-from trainer.bootstrap import Interval, bootstrap, paired_difference
+from trainer.evaluation import bootstrap as module
+from trainer.evaluation.bootstrap import Interval, bootstrap, paired_difference
 
 
 def draw(num: int, seed: int = 0) -> np.ndarray:

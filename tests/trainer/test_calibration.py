@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from trainer.calibration import fit_calibration
+from trainer.evaluation.calibration import fit_calibration
 
 
 @pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.4, -3.0), (2.5, 1.0)])

@@ -18,14 +18,14 @@ from data.planted import write_planted
 from tests.pages import check_alone, check_tags
 from tests.trainer.small_data import SmallData, TableScorer, random_data
 from trainer.__main__ import main
-from trainer.bootstrap import paired_difference
-from trainer.comparison import compare, read_run
-from trainer.comparison_page import compare_runs
-from trainer.evaluate import evaluate, pooled
-from trainer.evaluation import Evaluation
-from trainer.metrics import accuracy
-from trainer.per_query import FILE, read_per_query, write_per_query
-from trainer.ranks import Ranks
+from trainer.evaluation.bootstrap import paired_difference
+from trainer.evaluation.comparison import compare, read_run
+from trainer.evaluation.evaluate import evaluate, pooled
+from trainer.evaluation.metrics import accuracy
+from trainer.evaluation.per_query import FILE, read_per_query, write_per_query
+from trainer.evaluation.ranks import Ranks
+from trainer.evaluation.results import Evaluation
+from trainer.report.comparison_page import compare_runs
 
 
 def measured(data: SmallData, seed: int, **changed: Any) -> Evaluation:

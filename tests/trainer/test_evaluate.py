@@ -10,12 +10,12 @@ from data.errors import DataError
 from data.events import TEST
 from data.queries import Queries
 from tests.trainer.small_data import SmallData, TableScorer, random_data
-from trainer import evaluate as module
-from trainer.bootstrap import Interval
-from trainer.evaluate import evaluate, pooled
-from trainer.evaluation import CHOSEN, Comparison
-from trainer.heads import HeadAnswers
-from trainer.metrics import Scorer
+from trainer.evaluation import evaluate as module
+from trainer.evaluation.bootstrap import Interval
+from trainer.evaluation.evaluate import evaluate, pooled
+from trainer.evaluation.heads import HeadAnswers
+from trainer.evaluation.metrics import Scorer
+from trainer.evaluation.results import CHOSEN, Comparison
 
 
 class Oracle:

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer import heads as module
-from trainer import metrics
-from trainer.bootstrap import _weights, bootstrap
-from trainer.heads import HeadAnswers, calibrated, head_intervals
+from trainer.evaluation import heads as module
+from trainer.evaluation import metrics
+from trainer.evaluation.bootstrap import _weights, bootstrap
+from trainer.evaluation.heads import HeadAnswers, calibrated, head_intervals
 
 
 def answers(

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.manifest import ops_beyond_stock
+from trainer.export.manifest import ops_beyond_stock
 from trainer.models.index.base import PADDING_SCORE
 from trainer.models.index.build import items_as_queries, tuned_partitioned
 from trainer.models.index.partitioned import Partitioned

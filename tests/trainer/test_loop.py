@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from data.pipelines import Batch, EpochBatches, array_batches
 from trainer.errors import TrainingError
-from trainer.loop import Fit, Schedule, fit
+from trainer.fitting.loop import Fit, Schedule, fit
 from trainer.models.base import CountedModel
 from trainer.models.seeded import Step
 
@@ -86,7 +86,7 @@ def interrupted_after(number: int, kind: int = signal.SIGINT) -> Iterator[None]:
         yield advance
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.loop.progress", progress)
+        patch.setattr("trainer.fitting.loop.progress", progress)
         yield
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from trainer import metrics
-from trainer.ranks import Ranks, mask, ranks_of_relevant, top_k
+from trainer.evaluation import metrics
+from trainer.evaluation.ranks import Ranks, mask, ranks_of_relevant, top_k
 
 NO_ITEM = -np.inf
 

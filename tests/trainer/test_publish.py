@@ -9,7 +9,7 @@ import pytest
 
 from data import files
 from trainer.errors import ExportError
-from trainer.publish import (
+from trainer.export.publish import (
     new_version,
     prune,
     publish,

@@ -8,11 +8,16 @@ import pytest
 
 from data.events import TEST, TRAIN, VALIDATION, EventLog
 from data.prepared import Prepared
-from trainer.affinity import Affinity
-from trainer.asked import later_events, slice_moments
 from trainer.config import RankingConfig
-from trainer.ranking_examples import Examples, Source, build_examples, horizon_of
-from trainer.ranking_inputs import RankingInputs, Requests
+from trainer.fitting.affinity import Affinity
+from trainer.fitting.asked import later_events, slice_moments
+from trainer.fitting.ranking_examples import (
+    Examples,
+    Source,
+    build_examples,
+    horizon_of,
+)
+from trainer.fitting.ranking_inputs import RankingInputs, Requests
 
 CONFIG = RankingConfig(
     candidates=12, index_negatives=6, random_negatives=2, affinity_dim=4

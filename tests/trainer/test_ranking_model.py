@@ -9,12 +9,12 @@ from scipy.special import logsumexp
 
 from data.events import TRAIN
 from data.prepared import Prepared
-from trainer.affinity import Affinity, affinities
 from trainer.config import RankingConfig, TrainConfig
+from trainer.fitting.affinity import Affinity, affinities
+from trainer.fitting.standing import MOST_REFERENCES, reference_rows, standings
 from trainer.models.norm import LayerNorm
 from trainer.models.ranking import Head, RankingModel, softmax_loss
 from trainer.models.target_attention import TargetAttention
-from trainer.standing import MOST_REFERENCES, reference_rows, standings
 
 BATCH, CANDIDATES, LENGTH = 3, 7, 6
 SMALL = {"dim": 8, "mlp": (8,), "cross_rank": 4, "affinity_dim": 4}

@@ -7,10 +7,14 @@ import pytest
 
 from data.events import TEST, TRAIN, VALIDATION
 from data.prepared import Prepared
-from trainer.affinity import Affinity
-from trainer.questions import MOMENTS, Questions
-from trainer.ranking_inputs import RankingInputs, Requests
-from trainer.ranking_validation import RankingValidation, best_trust, best_weight
+from trainer.fitting.affinity import Affinity
+from trainer.fitting.questions import MOMENTS, Questions
+from trainer.fitting.ranking_inputs import RankingInputs, Requests
+from trainer.fitting.ranking_validation import (
+    RankingValidation,
+    best_trust,
+    best_weight,
+)
 
 LIMIT = 10_000
 

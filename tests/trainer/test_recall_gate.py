@@ -8,10 +8,10 @@ from data.events import TRAIN
 from data.prepared import Prepared
 from trainer.config import ExportConfig, RetrievalConfig, TrainConfig
 from trainer.errors import GateRefused
+from trainer.evaluation.scorers import RetrievalScorer
+from trainer.export.recall_gate import IndexQueries, checked, index_queries
 from trainer.models.index.brute_force import BruteForce
 from trainer.models.retrieval import RetrievalModel
-from trainer.recall_gate import IndexQueries, checked, index_queries
-from trainer.scorers import RetrievalScorer
 
 ITEMS, DIM = 60, 4
 

@@ -13,9 +13,9 @@ from markupsafe import escape
 from data.events import TEST
 from tests.pages import check_alone, check_tags, parse
 from tests.trainer.small_data import TableScorer, random_data
-from trainer.evaluate import evaluate
-from trainer.evaluation import Evaluation
-from trainer.report import ExampleUser, print_table, write_report
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.results import Evaluation
+from trainer.report.report import ExampleUser, print_table, write_report
 
 NASTY = '<script>alert("x")</script> & $a_b$'
 CURVES = {

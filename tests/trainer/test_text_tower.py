@@ -11,7 +11,7 @@ from data.errors import ConfigError
 from data.planted import Planted
 from data.prepared import Prepared
 from trainer.config import ExperimentConfig, TextConfig, read_experiment
-from trainer.fitting import Fitter
+from trainer.fitting.fitter import Fitter
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.text_tower import TextTower
 

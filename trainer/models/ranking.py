@@ -254,7 +254,7 @@ class RankingModel(CountedModel):
     ) -> tf.Tensor:
         """Return the weighted loss of both heads over a batch's candidates.
 
-        In: a batch of examples of `trainer.ranking_examples`.
+        In: a batch of examples of `trainer.fitting.ranking_examples`.
         """
         shape = tf.shape(inputs["item"])
         rows = [tf.reshape(inputs[name], [-1]) for name in ("item", "history")]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from trainer.affinity import Affinity, affinities
 from trainer.config import TableDtype
+from trainer.fitting.affinity import Affinity, affinities
+from trainer.fitting.standing import reference_rows, standings
 from trainer.models.boosting import BOOST, at_places, places, with_boosted
 from trainer.models.index.base import PADDING_SCORE, Index, best, is_excluded
 from trainer.models.index.prior import Prior
@@ -15,12 +16,11 @@ from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.state import UserState, fit_width
 from trainer.models.stored import Stored
-from trainer.standing import reference_rows, standings
 
 
 @dataclass(frozen=True)
 class Request:
-    """Requests inside the graph; see `trainer.ranking_inputs.Requests`.
+    """Requests inside the graph; see `trainer.fitting.ranking_inputs.Requests`.
 
     `excluded`: int32 (b, e), rows that must not be answered, padded with 0. `cold`:
     bool (b,), nothing is known of who asks.

@@ -6,8 +6,8 @@ from data.console import progress
 from data.events import TEST
 from data.prepared import Prepared
 from data.queries import Queries, num_known
-from trainer.heads import HeadAnswers, calibrated
-from trainer.scorers import TwoStageScorer
+from trainer.evaluation.heads import HeadAnswers, calibrated
+from trainer.evaluation.scorers import TwoStageScorer
 
 CHUNK = 256
 MOST_QUERIES = 5_000  # As many as the calibration is made on.

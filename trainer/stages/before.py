@@ -4,12 +4,12 @@ from data.console import say
 from data.errors import ConfigError
 from data.events import TEST, VALIDATION
 from data.prepared import Prepared
-from trainer import baselines
-from trainer.baselines import Baseline
+from trainer.baselines import tune as baselines
+from trainer.baselines.sizes import Sizes
+from trainer.baselines.tune import Baseline
 from trainer.config import EvaluationConfig
-from trainer.evaluate import check_queries
+from trainer.evaluation.evaluate import check_queries
 from trainer.experiment import Experiment
-from trainer.sizes import Sizes
 
 
 def check_evaluation(experiment: Experiment) -> None:

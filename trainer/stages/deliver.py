@@ -5,15 +5,15 @@ from typing import Any
 
 from data.console import say
 from data.events import VALIDATION, Stretch
-from trainer.amend import amended
+from trainer.catalogue.amend import amended
+from trainer.catalogue.exported import standing_changes
+from trainer.catalogue.text_store import TextStore
+from trainer.evaluation.scorers import RetrievalScorer
 from trainer.experiment import Experiment
-from trainer.export import Fitted, export, known_to_evaluated
-from trainer.exported import standing_changes
-from trainer.fitting import Fitter
-from trainer.ranking_examples import Examples, Source, build_examples
-from trainer.scorers import RetrievalScorer
+from trainer.export.export import Fitted, export, known_to_evaluated
+from trainer.fitting.fitter import Fitter
+from trainer.fitting.ranking_examples import Examples, Source, build_examples
 from trainer.stages.fit import fit_facts, fit_retrieval
-from trainer.text_store import TextStore
 
 
 def refit_and_export(experiment: Experiment) -> int:

@@ -6,17 +6,17 @@ import numpy as np
 
 from data.events import VALIDATION, EventLog, Stretch
 from data.prepared import Prepared
-from trainer.boost import best_boost, choose_trend_boost
-from trainer.calibration import fit_calibration
+from trainer.evaluation.calibration import fit_calibration
+from trainer.evaluation.scorers import RetrievalScorer, TwoStageScorer
 from trainer.experiment import Experiment, FittedParts
-from trainer.fitting import Fitter
-from trainer.loop import Fit
+from trainer.fitting.boost import best_boost, choose_trend_boost
+from trainer.fitting.fitter import Fitter
+from trainer.fitting.loop import Fit
+from trainer.fitting.ranking_examples import Source, build_examples, horizon_of
+from trainer.fitting.ranking_inputs import RankingInputs
+from trainer.fitting.ranking_validation import best_trust, best_weight
 from trainer.models.retrieval import RetrievalModel
-from trainer.ranking_examples import Source, build_examples, horizon_of
-from trainer.ranking_inputs import RankingInputs
-from trainer.ranking_validation import best_trust, best_weight
 from trainer.runs import Run
-from trainer.scorers import RetrievalScorer, TwoStageScorer
 
 CHUNK = 256
 CALIBRATION_QUERIES = 5_000

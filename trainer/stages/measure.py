@@ -8,15 +8,15 @@ from data.console import say
 from data.events import TEST
 from data.prepared import Prepared
 from data.schema import Split, as_table
-from trainer import baselines
-from trainer.evaluate import evaluate, pooled
-from trainer.evaluation import Evaluation
+from trainer.baselines import tune as baselines
+from trainer.evaluation.evaluate import evaluate, pooled
+from trainer.evaluation.per_query import FILE as PER_QUERY
+from trainer.evaluation.per_query import write_per_query
+from trainer.evaluation.results import Evaluation
+from trainer.evaluation.scorers import TwoStageScorer, first_items
 from trainer.experiment import Experiment
-from trainer.manifest import package_versions
-from trainer.per_query import FILE as PER_QUERY
-from trainer.per_query import write_per_query
-from trainer.report import ExampleUser, print_table, write_report
-from trainer.scorers import TwoStageScorer, first_items
+from trainer.export.manifest import package_versions
+from trainer.report.report import ExampleUser, print_table, write_report
 from trainer.stages.answers import head_answers
 from trainer.stages.before import check_evaluation, grids_of
 

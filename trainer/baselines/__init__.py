@@ -1,0 +1,1 @@
+"""What learns in seconds, and what a model has to beat."""

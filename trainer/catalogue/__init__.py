@@ -1,0 +1,1 @@
+"""Items that come and go without a refit."""

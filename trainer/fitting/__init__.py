@@ -1,0 +1,1 @@
+"""How models are fitted: examples, epochs, when to stop."""

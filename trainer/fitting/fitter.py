@@ -1,0 +1,256 @@
+"""Fits each model on a stretch of the events, with what it needs around it."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import tensorflow as tf
+
+from data import files
+from data.events import VALIDATION, EventLog, Stretch
+from data.pipelines import Batch, Batches, array_batches, sequence_batches
+from data.prepared import Prepared
+from data.streaming import streamed_batches
+from trainer.config import ExperimentConfig
+from trainer.evaluation.evaluate import mean_ndcg_of
+from trainer.evaluation.scorers import RetrievalScorer
+from trainer.fitting.affinity import Affinity
+from trainer.fitting.loop import Fit, Schedule, Validate, fit
+from trainer.fitting.next_events import NextEvents, mean_ndcg
+from trainer.fitting.questions import Questions
+from trainer.fitting.ranking_examples import Examples
+from trainer.fitting.ranking_inputs import RankingInputs, Requests
+from trainer.fitting.ranking_validation import RankingValidation
+from trainer.models.base import CountedModel
+from trainer.models.ranking import RankingModel
+from trainer.models.retrieval import RetrievalModel
+from trainer.models.text_presets import preset_files
+from trainer.models.text_tower import TextTower
+from trainer.models.towers import Texts
+
+CHUNK = 250
+VECTORS = "vectors.npy"
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Fitter:
+    """Fits models of one configuration on one data set."""
+
+    prepared: Prepared
+    config: ExperimentConfig
+    out: str
+
+    @cached_property
+    def text_tower(self) -> TextTower | None:
+        """Return the text tower with its pretrained weights, if there is text."""
+        has_text = bool(self.prepared.features.text.columns)
+        wanted = self.config.text.preset and has_text
+        return TextTower(self.config.text) if wanted else None
+
+    @cached_property
+    def _text_vectors(self) -> np.ndarray | None:
+        """Encode each distinct text once, ever; the vectors are kept in `out`."""
+        if not self.config.text.preset or not self.prepared.features.text.columns:
+            return None
+        text = self.config.text
+        inputs = (
+            preset_files(text.preset),
+            text.max_tokens,
+            self.prepared.texts.tolist(),
+        )
+        folder = files.join(self.out, "texts", files.fingerprint(*inputs))
+        if not files.exists(folder) and self.text_tower is not None:
+            vectors = self.text_tower.encode(self.prepared.texts)
+            with files.new_folder(folder) as beside:
+                with files.open_file(files.join(beside, VECTORS), "wb") as file:
+                    np.save(file, vectors)
+        with files.open_file(files.join(folder, VECTORS)) as file:
+            return np.load(file)  # type: ignore[no-any-return]
+
+    def texts(self) -> Texts | None:
+        """Return texts for one model; a fine-tuned one gets a tower of its own."""
+        if self.config.text.trainable_layers == 0 or self.text_tower is None:
+            vectors = self._text_vectors
+            return None if vectors is None else Texts(vectors=vectors)
+        tower = TextTower(self.config.text)
+        return Texts(tower=tower, tokens=tower.token_table(self.prepared.texts))
+
+    def retrieval(
+        self,
+        stretch: Stretch,
+        stage: dict[str, str],
+        title: str,
+        *,
+        log: EventLog | None = None,
+        epochs: int | None = None,
+    ) -> tuple[RetrievalModel, Fit]:
+        """Fit the retrieval model on a stretch of the events.
+
+        In: `log`: the events of that stretch, unless they are the evaluation's;
+        `epochs`: how many; None asks validation when to stop.
+        """
+        log = stretch.of(self.prepared.events) if log is None else log
+        config, train = self.config.retrieval, self.config.train
+        tf.keras.utils.set_random_seed(train.seed)
+        model = RetrievalModel(
+            prepared=self.prepared,
+            log=log,
+            texts=self.texts(),
+            config=config,
+            train=train,
+        )
+        batches = self._windows(log, stretch)
+        validate = None if epochs else self._validation(model, log)
+        schedule = Schedule(
+            epochs=epochs or config.epochs,
+            patience=config.patience,
+            learning_rate=config.learning_rate,
+            decays=config.decay,
+            text_learning_rate=self.config.text.learning_rate,
+            validate=validate,
+        )
+        return model, self._fit(model, batches, schedule, title, stage)
+
+    def _fit(
+        self,
+        model: CountedModel,
+        batches: Batches,
+        schedule: Schedule,
+        title: str,
+        stage: dict[str, str],
+    ) -> Fit:
+        return fit(model, batches, schedule, title=title, describe=self._whose, **stage)
+
+    def _whose(self, batch: Batch) -> str:
+        """Say which users' examples a batch holds."""
+        users = np.unique(batch["user"].numpy())
+        shown = ", ".join(repr(str(i)) for i in self.prepared.user_ids[users[:SHOWN]])
+        more = ", ..." if len(users) > SHOWN else ""
+        return f"of {len(users):,} users: {shown}{more}"
+
+    def _windows(self, log: EventLog, stretch: Stretch) -> Batches:
+        config, train = self.config.retrieval, self.config.train
+        settings = {
+            "max_length": config.history_length,
+            "batch_size": config.batch_size,
+            "seed": train.seed,
+        }
+        if len(log.read) <= train.events_in_memory:
+            return sequence_batches(log.read, **settings)
+        prepared = self.prepared
+        return streamed_batches(
+            prepared.shards(),
+            dataclasses.replace(stretch, likes_alone=log.likes_alone),
+            is_untied=prepared.is_untied,
+            **settings,
+        )
+
+    def _next_events(self, log: EventLog) -> NextEvents:
+        known = log.item_counts(self.prepared.num_items) > 0
+        known |= self.prepared.asks_for_cold_items
+        train = self.config.train
+        return NextEvents(self.prepared, known, train.validation_events, train.seed)
+
+    def _validation(self, model: RetrievalModel, log: EventLog) -> Validate | None:
+        """Return what stops the fit: it asks for what the model is taught."""
+        asks_at_a_time = self.prepared.cut(VALIDATION) is not None
+        if self.config.retrieval.horizon and asks_at_a_time:
+            return self._later_ndcg(model)
+        return self._next_event_ndcg(model, log)
+
+    def _later_ndcg(self, model: RetrievalModel) -> Validate | None:
+        prepared, train = self.prepared, self.config.train
+        asked = Questions.of(prepared, train.validation_events, train.seed)
+        if len(asked) == 0:
+            return None
+        events, counted = prepared.events, prepared.counted
+        queries = asked.queries(events)
+
+        def validate() -> float:
+            scorer = RetrievalScorer(model, prepared, events, counted=counted)
+            return mean_ndcg_of(prepared, queries, scorer, "retrieval")
+
+        return validate
+
+    def _next_event_ndcg(self, model: RetrievalModel, log: EventLog) -> Validate | None:
+        asked = self._next_events(log)
+        if len(asked) == 0:  # Nothing can stop it early, so it lasts its epochs.
+            return None
+        events, counted = self.prepared.events, self.prepared.counted
+
+        def validate() -> float:
+            scorer = RetrievalScorer(model, self.prepared, events, counted=counted)
+            ranks = []
+            for rows in _chunks(len(asked)):
+                requests = _requests(asked, rows, scorer.length)
+                scores = asked.mask(scorer.scores(requests), rows)
+                ranks.append(asked.ranks(scores, rows))
+            return mean_ndcg(np.concatenate(ranks)) if ranks else 0.0
+
+        return validate
+
+    def ranking(
+        self,
+        log: EventLog,
+        examples: Examples,
+        stage: dict[str, str],
+        title: str,
+        *,
+        validation: RankingValidation | None = None,
+        epochs: int | None = None,
+        affinity_weight: float = 0.0,
+    ) -> tuple[RankingModel, Fit]:
+        """Fit the ranking model on examples.
+
+        In: `validation`: what stops it, unless `epochs` says how many.
+        """
+        config, train = self.config.ranking, self.config.train
+        tf.keras.utils.set_random_seed(train.seed + 1)
+        model = RankingModel(
+            prepared=self.prepared,
+            log=log,
+            texts=self.texts(),
+            config=config,
+            train=train,
+            affinity_weight=affinity_weight,
+        )
+        batches = array_batches(
+            examples.columns, batch_size=config.batch_size, seed=train.seed
+        )
+        validate = None
+        if epochs is None and validation is not None and len(validation):
+            validate = partial(validation.ndcg, model)
+        schedule = Schedule(
+            epochs=epochs or config.epochs,
+            patience=config.patience,
+            learning_rate=config.learning_rate,
+            text_learning_rate=self.config.text.learning_rate,
+            validate=validate,
+        )
+        return model, self._fit(model, batches, schedule, title, stage)
+
+    def affinity(self, log: EventLog) -> Affinity:
+        """Learn from a log which items are met by the same users."""
+        dim = self.config.ranking.affinity_dim
+        return Affinity.of(log, self.prepared.num_items, dim)
+
+    def ranking_validation(
+        self, retrieval: RetrievalScorer, inputs: RankingInputs
+    ) -> RankingValidation:
+        """Ask the validation part's questions of a retrieval model."""
+        train = self.config.train
+        asked = Questions.of(self.prepared, train.validation_events, train.seed)
+        number = self.config.ranking.candidates
+        return RankingValidation(retrieval, inputs, asked, number)
+
+
+def _chunks(number: int) -> list[np.ndarray]:
+    return [np.arange(i, min(i + CHUNK, number)) for i in range(0, number, CHUNK)]
+
+
+def _requests(asked: NextEvents, rows: np.ndarray, length: int) -> Requests:
+    return Requests.of(
+        asked.log, asked.users[rows], asked.counts[rows], asked.times[rows], length
+    )

@@ -1,0 +1,1 @@
+"""The pages that say it: tables and plots."""
