@@ -41,6 +41,11 @@ SHORT = (
     "export.mmr=0.3",
 )
 
+# What MovieLens-1M by time is read with.
+ROLLING = (
+    *("data.split.test=0.1", "data.split.cuts=2", "data.label.history=positives"),
+    *("retrieval.block=mean", "retrieval.horizon=8"),
+)
 # One with neither times nor text, one with text and kinds of events.
 EXPORTED = (awkward_ids, json_events)
 
@@ -119,8 +124,7 @@ def test_tables_train_by_the_other_splits(kind: str, tmp_path: Path) -> None:
     toml, out = tmp_path / "my.toml", tmp_path / "out"
     tables = ("--interactions", own.interactions, "--items", own.items)
     _run(data_door, "init", *tables, "-o", toml)
-    shares = ("data.split.test=0.1", "data.split.cuts=2") if kind == "rolling" else ()
-    words = [f"data.split.kind={kind}", *shares]
+    words = [f"data.split.kind={kind}", *(ROLLING if kind == "rolling" else ())]
     overrides = [word for one in words for word in ("--set", one)]
     with _eagerly():
         _run(trainer_door, "evaluate", toml, "--out", out, *_short(""), *overrides)
