@@ -86,7 +86,7 @@ query: $(READY) ## ask the running server: make query USER_ID=196
 
 test: lint $(READY) ## what CI runs: lint, types, all offline tests
 	@TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(PY) -m pytest -q \
-		-n $(WORKERS) --dist loadfile
+		-n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 test-real: $(READY) ## the same path on MovieLens-100K with the real weights
 	@TANDEM_REAL=1 $(PY) -m pytest -q -m realdata

@@ -36,6 +36,27 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{name}: {meaning}")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker ask all that is asked of the trained job, and train it once.
+
+    All other tests go by file. What takes longest starts first.
+    """
+    for item in items:
+        asks_job = "job" in getattr(item, "fixturenames", ())
+        group = "job" if asks_job else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    files = {item.path for item in items if item.get_closest_marker("slow")}
+
+    def turn(item: pytest.Item) -> int:
+        mark = item.get_closest_marker("xdist_group")
+        if mark is not None and mark.args == ("job",):
+            return 0
+        return 1 if item.path in files else 2
+
+    items.sort(key=turn)
+
+
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     """Return a planted data set: the folder with its tables and TOML, and the truth."""
