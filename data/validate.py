@@ -123,6 +123,10 @@ class Checker:
                 missing = np.asarray(cells.is_null())
                 advice = "These rows are left out."
                 self._warnings.add(column, cells, missing, "an id", advice, first_row)
+                ids = rows.user if spec.role == "user_id" else rows.item
+                broken = broken_ids(ids.dictionary)
+                broken = np.r_[broken, False][ids.indices.fill_null(-1).to_numpy()]
+                self._errors.add(column, cells, broken, *ONE_LINE, first_row)
             if spec.role == "item_id":
                 self._add_unknown(column, cells, rows.item, first_row)
             if spec.role == "time" and spec.unit in ("ms", "us"):
@@ -163,6 +167,7 @@ class Checker:
                 missing = np.asarray(cells.is_null())
                 advice = "These rows are left out."
                 warnings.add(column, cells, missing, "an id", advice, 1)
+                errors.add(column, cells, broken_ids(cells), *ONE_LINE, 1)
                 _check_duplicates(table, column, frame, errors, warnings)
         self._report.errors += errors.listed(table.path, len(frame))
         self._report.warnings += warnings.listed(table.path, len(frame))
@@ -219,6 +224,8 @@ class Checker:
         )
 
 
+# Servables keep their ids in a file, one in each line.
+ONE_LINE = ("an id in one line", "Most likely a quote is not closed.")
 _TIME_ADVICE = "Mend these rows, or set the column's unit: s, ms, us or iso."
 _UNIT_ADVICE = "These lie before 1975; bring all rows to one unit."
 NUMBER_ADVICE = "Mend these cells or empty them."
@@ -258,6 +265,12 @@ def _milliseconds(cells: pa.Array, bad: np.ndarray) -> np.ndarray:
         np.float64, na_value=np.nan
     )
     return (numbers > MILLISECONDS[0]) & (numbers < MILLISECONDS[1])
+
+
+def broken_ids(ids: pa.Array) -> np.ndarray:
+    """Tell which ids hold the end of a line. In: strings. Out: bool (n,)."""
+    found = pc.match_substring_regex(ids, "[\r\n]")
+    return np.asarray(found.fill_null(False), bool)
 
 
 def no_number(values: pd.Series) -> np.ndarray:

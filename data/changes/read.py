@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -11,7 +10,7 @@ from data.changes.changes import item_columns
 from data.errors import DataError, nearest
 from data.schema import Column, DataConfig, Table
 from data.tables import column_names, read_table, table_format, table_path
-from data.validate import NUMBER_ADVICE, Findings, no_number
+from data.validate import NUMBER_ADVICE, ONE_LINE, Findings, broken_ids, no_number
 
 ITEM_ID = "item_id"
 SEPARATORS = (",", "\t", ";", "|")
@@ -132,10 +131,7 @@ def _check_ids(findings: Findings, column: str, ids: pd.Series) -> None:
     texts = pa.array(ids, pa.string())
     advice = "Give each row an id."
     findings.add(column, texts, ids.isna().to_numpy(bool), "an id", advice, 1)
-    broken = ids.fillna("").str.contains("[\r\n]").to_numpy(bool)
-    # Servables keep their ids in a file, one in each line.
-    advice = "Most likely a quote is not closed."
-    findings.add(column, texts, np.asarray(broken), "an id in one line", advice, 1)
+    findings.add(column, texts, broken_ids(texts), *ONE_LINE, 1)
 
 
 def _raise(findings: Findings, path: str, total: int) -> None:

@@ -42,6 +42,12 @@ def test_good_tables_pass(data_set: DataSet) -> None:
             "found '1700000000000', expected a time as a number of s since 1970 (UTC); "
             "these look like ms.",
         ),
+        (
+            ('"u1\nu2"', "a", 4, 190),
+            "column 'user', 1 of 10 rows, 10 % (row 10): found 'u1\\nu2', expected an "
+            "id in one line. Most likely a quote is not closed.",
+        ),
+        (("u1", '"a\r\n"', 4, 190), "found 'a\\r\\n', expected an id in one line."),
     ],
 )
 def test_bad_cells_stop_the_preparation(
@@ -192,3 +198,17 @@ def test_times(unit: Any, cell: str, seconds: float) -> None:
     column = Column(role="time", unit=unit)
     parsed = parse_times(pd.Series([cell, "nonsense"]), column)
     np.testing.assert_allclose(parsed, [seconds, np.nan], rtol=1e-12)
+
+
+def test_an_items_id_of_two_lines_stops_the_preparation(data_set: DataSet) -> None:
+    """Line n of a servable's file of ids is row n of its tables."""
+    text = (data_set.folder / "items.csv").read_text()
+    header, first, *rest = text.splitlines()
+    cells = first.split(",")
+    cells[header.split(",").index("item")] = '"one\nanother"'
+    text = "\n".join([header, first, *rest, ",".join(cells)]) + "\n"
+    data_set.write("items.csv", text)
+    with pytest.raises(DataError) as caught:
+        data_set.prepare()
+    assert "items.csv, column 'item'" in str(caught.value)
+    assert "found 'one\\nanother', expected an id in one line" in str(caught.value)
