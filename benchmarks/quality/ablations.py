@@ -30,7 +30,8 @@ SAMPLED = {"loss": "sampled_softmax"}
 RETRIEVAL_VARIANTS: dict[str, Settings] = {
     "as configured": {},
     "without text": {"text": {"preset": ""}},
-    "mean of the history": {"retrieval": {"block": "mean"}},
+    "order of the history": {"retrieval": {"block": "gated", "heads": 1}},
+    "next event alone": {"retrieval": {"horizon": 0}},
     "in-batch softmax": {"retrieval": {"loss": "in_batch"}},
     "in-batch softmax without log-Q": {
         "retrieval": {"loss": "in_batch", "log_q": False}
@@ -42,10 +43,16 @@ RETRIEVAL_VARIANTS: dict[str, Settings] = {
 }
 RETRIEVAL_PARTS = (
     Ablation("text", "as configured", "without text"),
-    Ablation("sequence", "as configured", "mean of the history"),
+    Ablation("order of the history", "order of the history", "as configured"),
+    Ablation("horizon", "as configured", "next event alone"),
     Ablation("log-Q", "in-batch softmax", "in-batch softmax without log-Q"),
     Ablation("hard negatives", "sampled softmax, 8 hard negatives", "sampled softmax"),
 )
+SEQUENCE_VARIANTS: dict[str, Settings] = {
+    "as configured": {},
+    "mean of the history": {"retrieval": {"block": "mean"}},
+}
+SEQUENCE_PARTS = (Ablation("sequence", "as configured", "mean of the history"),)
 RANKING_VARIANTS: dict[str, Settings] = {
     "both heads": {},
     "likes alone": {"ranking": {"rating_weight": 0.0}},
@@ -59,10 +66,23 @@ RANKING_PARTS = (
 
 def retrieval_parts(experiment: Experiment) -> dict[str, Any]:
     """Fit retrieval with and without each part, and tell them apart on the test."""
+    return _of_retrieval(experiment, RETRIEVAL_VARIANTS, RETRIEVAL_PARTS)
+
+
+def sequence_parts(experiment: Experiment) -> dict[str, Any]:
+    """Fit retrieval with the order of a history and without."""
+    return _of_retrieval(experiment, SEQUENCE_VARIANTS, SEQUENCE_PARTS)
+
+
+def _of_retrieval(
+    experiment: Experiment,
+    variants: Mapping[str, Settings],
+    parts: Sequence[Ablation],
+) -> dict[str, Any]:
     scorers = {}
-    for name, one in _variants(experiment, RETRIEVAL_VARIANTS).items():
+    for name, one in _variants(experiment, variants).items():
         scorers[name] = fit_retrieval(one)[0]
-    return _told_apart(experiment, scorers, RETRIEVAL_PARTS)
+    return _told_apart(experiment, scorers, parts)
 
 
 def ranking_parts(experiment: Experiment) -> dict[str, Any]:

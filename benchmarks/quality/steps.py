@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.ablations import ranking_parts, retrieval_parts
+from benchmarks.quality.ablations import (
+    ranking_parts,
+    retrieval_parts,
+    sequence_parts,
+)
 from benchmarks.quality.click import click_model
 from benchmarks.quality.protocols import (
     both_stages,
@@ -94,6 +98,12 @@ STEPS = {
         measure=retrieval_parts,
         overrides=SHORT,
         says="MovieLens-1M, one split by time, four epochs",
+    ),
+    "ablation-sequence": Step(
+        toml="ml-1m-leave-one-out.toml",
+        measure=sequence_parts,
+        overrides=("retrieval.epochs=4", "retrieval.patience=4"),
+        says="MovieLens-1M, leave-one-out, four epochs",
     ),
     "ablation-ranking": Step(
         toml="ml-1m.toml",
