@@ -10,6 +10,7 @@ import tensorflow as tf
 from data.changes import Changes
 from data.prepared import Prepared
 from trainer.catalogue.amend import amended
+from trainer.catalogue.restore import build
 from trainer.catalogue.text_store import TextStore
 from trainer.config import RankingConfig, RetrievalConfig, TextConfig, TrainConfig
 from trainer.export.export import Fitted
@@ -44,6 +45,7 @@ def untrained(prepared: Prepared, text: TextConfig) -> Fitted:
     config = RetrievalConfig(dim=8, blocks=1, history_length=5)
     retrieval = RetrievalModel(config=config, texts=texts(), **shared)
     ranking = RankingModel(config=RankingConfig(**SMALL), texts=texts(), **shared)
+    build(retrieval, ranking, prepared.features)
     retrieval.item_vectors(prepared.num_items)
     ranking.item_parts(prepared.num_items)
     return Fitted(

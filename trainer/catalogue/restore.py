@@ -57,7 +57,7 @@ def restored(exported: Exported, prepared: Prepared) -> Fitted:
         config=config.ranking,
         train=config.train,
     )
-    _build(retrieval, ranking, prepared.features)
+    build(retrieval, ranking, prepared.features)
     _read(retrieval, exported.run(retrieval_run, "checkpoints", "retrieval", *BEST))
     _read(ranking, exported.run(run, "checkpoints", "ranking", *BEST))
     retrieval.boost_trend(chosen["retrieval"]["trend_boost"])
@@ -99,7 +99,7 @@ def _blank_texts(
     return Texts(tower=TextTower(config.text), tokens=tokens)
 
 
-def _build(
+def build(
     retrieval: RetrievalModel, ranking: RankingModel, features: FeatureSet
 ) -> None:
     """Create all weights, so that each finds its value; no graph is traced."""
