@@ -241,14 +241,24 @@ def process(
         end(running)
 
 
+def swap(client: GrpcClient, root: Path) -> None:
+    """Publish version 2 of m, unless it is there, and wait until it alone is served."""
+    from tests.serving.models import save_halver
+
+    staged, final = root / "m" / "staged", root / "m" / "2"
+    if not final.exists():
+        save_halver(staged, offset=100.0)
+        staged.rename(final)
+    deadline = time.monotonic() + 40
+    while [v.state for v in client.status("m")] != ["AVAILABLE", "END"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_no_request_fails_while_a_version_is_swapped(
     process: tuple[subprocess.Popen[str], Address, Path],
 ) -> None:
-    from tests.serving.models import save_halver
-
     _, address, root = process
-    staged = root / "m" / "staged"
-    save_halver(staged, offset=100.0)
     done = threading.Event()
     answers: list[set[float]] = [set(), set()]
     failures: list[Exception] = []
@@ -267,11 +277,7 @@ def test_no_request_fails_while_a_version_is_swapped(
         ]
         for thread in threads:
             thread.start()
-        staged.rename(root / "m" / "2")
-        deadline = time.monotonic() + 20
-        while [v.state for v in one.status("m")] != ["AVAILABLE", "END"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        swap(one, root)
         done.set()
         for thread in threads:
             thread.join()
@@ -300,7 +306,7 @@ def test_cors_headers_on_every_handler_response(
 def test_sigterm_finishes_what_is_in_flight_and_logs_no_request(
     process: tuple[subprocess.Popen[str], Address, Path],
 ) -> None:
-    running, address, _ = process
+    running, address, root = process
     results: list[Any] = []
     slow = {"n": np.array([150_000], np.int32)}
 
@@ -311,6 +317,7 @@ def test_sigterm_finishes_what_is_in_flight_and_logs_no_request(
             results.append(err)
 
     with GrpcClient(address.grpc) as one, RestClient(address.rest) as two:
+        swap(one, root)
         two.metadata("kinds")
         two._signatures["kinds", "slow"] = two.metadata("kinds").signatures["slow"]
         with pytest.raises(ServingError, match="too big"):
