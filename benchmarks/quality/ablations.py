@@ -13,6 +13,7 @@ from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.metrics import Scorer
 from trainer.evaluation.results import Evaluation
 from trainer.experiment import Experiment
+from trainer.stages.measure import split_sentence
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -125,6 +126,7 @@ def _told_apart(
         TEST,
         scorers,
         ks=experiment.config.evaluation.ks,
+        split=split_sentence(experiment.config.data.split),
         seed=experiment.config.train.seed,
     )
     return {**measured(found), "ablations": [_line(found, one) for one in parts]}

@@ -17,6 +17,7 @@ from trainer.experiment import Experiment
 from trainer.experiment import evaluate as evaluate_experiment
 from trainer.fitting.fitter import Fitter
 from trainer.fitting.loop import Fit
+from trainer.stages.measure import split_sentence
 
 LONG_K = 50
 
@@ -57,6 +58,7 @@ def every_target(experiment: Experiment) -> dict[str, Any]:
         TEST,
         {"retrieval": scorer},
         ks=experiment.config.evaluation.ks,
+        split=split_sentence(experiment.config.data.split),
         seed=experiment.config.train.seed,
     )
     kept = measured(found)
@@ -117,6 +119,7 @@ def with_and_without_text(experiment: Experiment) -> dict[str, Any]:
                 dict(zip(names, scorers, strict=True)),
                 ks=config.evaluation.ks,
                 compared=(metric,),
+                split=split_sentence(config.data.split),
                 seed=config.train.seed,
             )
         )

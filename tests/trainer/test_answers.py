@@ -13,7 +13,7 @@ from data.schema import Split
 from tests.trainer.small_data import CUTS, SmallData, random_data
 from trainer.stages import answers as module
 from trainer.stages.answers import likes, ratings
-from trainer.stages.measure import _split_sentence
+from trainer.stages.measure import split_sentence
 
 
 class FakeStages:
@@ -105,9 +105,9 @@ def test_likes_are_of_the_candidates_that_are_there(data: Cut) -> None:
 
 
 def test_the_protocol_says_when_requests_are_made_and_how_ties_are_broken() -> None:
-    once = _split_sentence(Split(kind="leave_one_out"))
+    once = split_sentence(Split(kind="leave_one_out"))
     assert "time of what is asked for is not used" in once
     assert "ordered by their order in the file" not in once
     assert "stand in the order of the file" in once
-    assert "the rows of their items" in _split_sentence(Split(ties="item"))
-    assert "asked at the cut" in _split_sentence(Split())
+    assert "the rows of their items" in split_sentence(Split(ties="item"))
+    assert "asked at the cut" in split_sentence(Split())

@@ -244,6 +244,11 @@ def test_json_is_strict_and_states_the_protocol(data: SmallData) -> None:
     assert again["models"]["popularity"]["is_baseline"]
     assert again["comparisons"][0]["says"] == found.comparisons[0].sentence
     assert any("tied item ranks ahead" in line for line in again["protocol"])
+    # Of cold items an event that is counted would be known.
+    for headline, counted in (("warm", "go up to"), ("cold", "training part alone")):
+        said = dataclasses.replace(found, headline=headline).to_json()["protocol"]
+        (sentence,) = [line for line in said if line.startswith("Histories")]
+        assert counted in sentence.partition("count")[2]
 
 
 @pytest.mark.parametrize(

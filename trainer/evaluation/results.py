@@ -291,6 +291,18 @@ def _apart_sentence(found: Evaluation) -> str:
     )
 
 
+def _counts_sentence(found: Evaluation) -> str:
+    if found.headline == "cold":
+        return (
+            "Histories go up to the request; items' events are counted in the training "
+            "part alone, since an item whose events are counted is not cold."
+        )
+    return (
+        "Histories and the counts in the models' features go up to the request, and "
+        "so do popularity's where all requests are made at one time."
+    )
+
+
 def protocol(found: Evaluation) -> list[str]:
     """State in sentences how the numbers came about."""
     c = found.counts
@@ -305,8 +317,8 @@ def protocol(found: Evaluation) -> list[str]:
         "Ties count against the model: a tied item ranks ahead of the relevant one.",
         "Everything is fitted on the training part alone, baselines and models alike, "
         "and nothing is refitted for the test; what was chosen was chosen on "
-        "validation. Histories and counts of events go up to the request, for the "
-        "models' features and for popularity alike.",
+        "validation.",
+        _counts_sentence(found),
         _apart_sentence(found),
         f"Left out: {c['cold_users']:,} users with relevant items but no earlier "
         "event, and what cannot be served.",

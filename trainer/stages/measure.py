@@ -86,13 +86,13 @@ def _measure_fold(experiment: Experiment) -> tuple[Evaluation, dict[str, Any]]:
         item_vectors=parts.retrieval.vectors,
         skipped=tuned.skipped,
         heads=head_answers(prepared, both, parts.calibration),
-        split=_split_sentence(prepared.config.split),
+        split=split_sentence(prepared.config.split),
         seed=experiment.config.train.seed,
     )
     return found, tuned.chosen
 
 
-def _split_sentence(split: Split) -> str:
+def split_sentence(split: Split) -> str:
     """Say how the events were parted, and when requests are made."""
     shares = f"{split.validation:.0%} validate and {split.test:.0%} test"
     fold_in = f"{split.fold_in:.0%} of their events are known, the {split.targets} rest"
