@@ -12,9 +12,9 @@ import click
 
 from data.cli import tell_errors
 from trainer.config import read_experiment
+from trainer.distributed.cluster import check_alone
+from trainer.distributed.supervisor import supervise
 from trainer.experiment import Experiment
-from trainer.fitting.cluster import check_alone
-from trainer.fitting.supervisor import supervise
 from trainer.jobs.commands import pipeline, submit
 from trainer.locks import STALE_AFTER_S, locked
 from trainer.retrain.commands import STATUSES, retrain, rollback
@@ -84,14 +84,14 @@ def _run_together(
     run: Callable[[], None],
 ) -> None:
     """Run a command on the worker that leads; the others take part in its fits."""
-    from trainer.fitting.workers import team
+    from trainer.distributed.workers import team
 
     with team(experiment.config.train) as crew:
         if crew.leads:
             with lock():
                 run()
         else:
-            from trainer.fitting.orders import follow
+            from trainer.stages.follow import follow
 
             follow(crew, experiment)
 

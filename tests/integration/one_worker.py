@@ -14,10 +14,10 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 from data.cli import tell_errors
 from trainer.__main__ import STATUSES
 from trainer.config import read_experiment
+from trainer.distributed.workers import team
 from trainer.experiment import Experiment
 from trainer.fitting.fitter import Fitter
-from trainer.fitting.orders import follow
-from trainer.fitting.workers import team
+from trainer.stages.follow import follow
 
 TITLE = "Training retrieval"
 

@@ -16,8 +16,8 @@ import pytest
 
 from data.planted import write_planted
 from trainer.config import read_experiment
+from trainer.distributed.supervisor import supervise
 from trainer.experiment import Experiment
-from trainer.fitting.supervisor import supervise
 
 pytestmark = [
     pytest.mark.slow,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from data.errors import ConfigError
-from trainer.fitting.cluster import VARIABLE, Cluster, check_alone
-from trainer.fitting.supervisor import environments
+from trainer.distributed.cluster import VARIABLE, Cluster, check_alone
+from trainer.distributed.supervisor import environments
 
 CHIEF, WORKERS = ["host-0:2222"], ["host-1:2222", "host-2:2222"]
 

@@ -12,7 +12,7 @@ import pytest
 from data.errors import ConfigError
 from data.planted import Planted
 from trainer.config import TrainConfig, read_experiment
-from trainer.fitting.crew import crew_of
+from trainer.distributed.choice import crew_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("replicas")]
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,8 @@ import pytest
 from data.errors import DataError
 from data.planted import Planted
 from trainer.config import read_experiment
-from trainer.retrain.job import Request, begin
+from trainer.retrain.job import begin
+from trainer.retrain.request import Request
 
 
 @pytest.mark.parametrize(

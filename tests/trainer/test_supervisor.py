@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.fitting import supervisor
-from trainer.fitting.supervisor import RETRY, supervise
+from trainer.distributed import supervisor
+from trainer.distributed.supervisor import RETRY, supervise
 
 WORKER = """
 import json, os, sys, time, pathlib

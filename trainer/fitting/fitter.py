@@ -16,16 +16,17 @@ from data.pipelines import Batch, Batches, array_batches, sequence_batches
 from data.prepared import Prepared
 from data.streaming import streamed_batches
 from trainer.config import ExperimentConfig
+from trainer.distributed.choice import crew_of
+from trainer.distributed.crew import Crew
+from trainer.distributed.orders import leave_columns, order_of
 from trainer.errors import TrainingError
 from trainer.evaluation.evaluate import mean_ndcg_of
 from trainer.evaluation.scorers import RetrievalScorer
 from trainer.fitting.affinity import Affinity
 from trainer.fitting.carried import carry, digest_of, ids_of, named_weights
-from trainer.fitting.crew import Crew, crew_of
 from trainer.fitting.learned import Learned, Stage
 from trainer.fitting.loop import Fit, Schedule, Validate, build, fit, take_best
 from trainer.fitting.next_events import NextEvents, mean_ndcg
-from trainer.fitting.orders import leave_examples, order_of
 from trainer.fitting.questions import Questions
 from trainer.fitting.ranking_examples import Examples
 from trainer.fitting.ranking_inputs import RankingInputs, Requests
@@ -352,7 +353,7 @@ class Fitter:
                 epochs=epochs,
                 validates=asks,
                 affinity_weight=affinity_weight,
-                examples=leave_examples(examples, stage["folder"]),
+                examples=leave_columns(examples.columns, stage["folder"]),
             )
             self._send(order, stage["folder"], title, start)
         with self.crew.building():

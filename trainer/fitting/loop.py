@@ -18,8 +18,8 @@ import tensorflow as tf
 from data import files
 from data.console import Advance, progress
 from data.pipelines import Batch, Batches
+from trainer.distributed.crew import Crew
 from trainer.errors import TrainingError
-from trainer.fitting.crew import Crew
 from trainer.models.base import CountedModel
 
 Validate = Callable[[], float]

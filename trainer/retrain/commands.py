@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from data.cli import LOCKED, MISTAKE, REFUSED, tell_errors
+from trainer.distributed.supervisor import RETRY
 from trainer.errors import (
     ExportError,
     GateRefused,
@@ -12,7 +13,6 @@ from trainer.errors import (
     TrainingError,
     WorkerLost,
 )
-from trainer.fitting.supervisor import RETRY
 from trainer.retrain.steps import NAMES
 
 STATUSES: dict[type[Exception], int] = {
@@ -58,7 +58,7 @@ def retrain(
     from trainer.locks import locked
     from trainer.retrain.driver import reach, run_step
     from trainer.retrain.driver import retrain as run
-    from trainer.retrain.job import Request
+    from trainer.retrain.request import Request
 
     config = read_experiment(toml, overrides)
     folder = out or str(Path("artifacts") / toml.stem)

@@ -5,8 +5,9 @@ from typing import Any
 from data import files
 from data.console import say
 from trainer.errors import ExportError, GateRefused
-from trainer.retrain.job import Request, Steps, begin
+from trainer.retrain.job import Steps, begin
 from trainer.retrain.report import write_job_report
+from trainer.retrain.request import Request
 from trainer.retrain.state import Job
 from trainer.retrain.steps import NAMES, NOTHING, PASSED, REFUSED, STEPS
 

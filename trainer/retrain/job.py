@@ -13,39 +13,17 @@ from data.ingest.given import given
 from data.prepare import prepare
 from data.schema import DataConfig, as_table
 from trainer.catalogue.exported import Exported
-from trainer.config import ExperimentConfig
 from trainer.experiment import Experiment
 from trainer.retrain import newdata
 from trainer.retrain.champion import Published, StandIn, champion_version
 from trainer.retrain.gate import Decision, decide
+from trainer.retrain.publishing import job_of_newest, publish
+from trainer.retrain.request import Request
 from trainer.retrain.state import JOB, Job, Places, tree_hash
 from trainer.retrain.steps import NOTHING, PASSED, REFUSED
 
 JOB_VERSION = 1  # Raised when the same inputs would make another job.
 DECISION, FINDINGS = "decision.json", "findings.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is asked of a job: the experiment, new files, where servers are.
-
-    `dataset`: where the states of the data set are, if not in `out`; `stands_in`: a
-    fit to the TOML's own tables is the champion, and not what serves.
-    """
-
-    config: ExperimentConfig
-    toml: Path
-    out: str
-    new: tuple[str, ...] = ()
-    overrides: tuple[str, ...] = ()
-    server: str = ""
-    dataset: str = ""
-    stands_in: bool = False
-
-    @property
-    def places(self) -> Places:
-        """Return where retraining keeps its files."""
-        return Places(self.out, self.dataset)
 
 
 @dataclass(frozen=True)
@@ -204,10 +182,8 @@ class Steps:
 
     def publish(self) -> None:
         """Refit on all events, publish, and have the server's labels moved."""
-        from trainer.retrain.publishing import publish
-
         decision = files.read_json(self.job.place("gate", DECISION))
-        publish(self, decision)
+        publish(self.job, self.request, lambda: self.experiment, decision)
 
     @property
     def decision(self) -> Decision | None:
@@ -290,8 +266,6 @@ def _name(request: Request, former: str | None, champion: int | None) -> str:
 
 def _unfinished(places: Places) -> Job | None:
     """Return the job of the newest version if it was killed before it was through."""
-    from trainer.retrain.publishing import job_of_newest
-
     name = job_of_newest(places.models)
     if name is None or not files.exists(places.job(name).place(JOB)):
         return None
@@ -305,4 +279,4 @@ def hashes(job: Job, steps: Sequence[str]) -> dict[str, dict[str, str]]:
     return {name: dict(m["outputs"]) for name, m in found.items() if m is not None}
 
 
-__all__ = ["Request", "Steps", "begin", "hashes", "tree_hash"]
+__all__ = ["Steps", "begin", "hashes", "tree_hash"]

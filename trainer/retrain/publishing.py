@@ -1,12 +1,13 @@
 """Publishes what the gate let through, and moves the labels of a server to it."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from data import files
 from data.console import say
 from trainer.catalogue.exported import newest_version
 from trainer.config import RetrainConfig
+from trainer.experiment import Experiment
 from trainer.export.labels import read_labels, write_labels
 from trainer.export.publish import (
     SERVABLES,
@@ -16,22 +17,26 @@ from trainer.export.publish import (
     write_configs,
 )
 from trainer.retrain import newdata
-
-if TYPE_CHECKING:
-    from trainer.retrain.job import Steps
+from trainer.retrain.request import Request
+from trainer.retrain.state import Job
 
 RECORD = "retrain"
 
 
-def publish(steps: "Steps", decision: Mapping[str, Any]) -> None:
+def publish(
+    job: Job,
+    request: Request,
+    candidate: Callable[[], Experiment],
+    decision: Mapping[str, Any],
+) -> None:
     """Refit, publish under one number, move labels, prune, and close the job.
 
+    In: `candidate`: opens the candidate's experiment; only where it is refitted.
     Killed at any point and run again it goes on: a version of this job that all
     servables have is not made twice, one that some have is removed.
     """
     from trainer.stages.deliver import refit_and_export
 
-    job, request = steps.job, steps.request
     places, config = request.places, request.config
     server = _server(request.server, places.models, config.retrain)
     version = _version_of(places.models, job.name)
@@ -39,19 +44,19 @@ def publish(steps: "Steps", decision: Mapping[str, Any]) -> None:
         _remove_partly_published(places.models, job.name)
         record = {
             "job": job.name,
-            "champion": steps.facts["champion"],
-            "dataset": steps.job.needed("ingest")["name"],
+            "champion": job.facts["champion"],
+            "dataset": job.needed("ingest")["name"],
             "decision": dict(decision),
         }
-        version = refit_and_export(steps.experiment, {RECORD: record})
+        version = refit_and_export(candidate(), {RECORD: record})
     if server is not None:
-        release(server, places.models, version, steps.facts["champion"], config.retrain)
+        release(server, places.models, version, job.facts["champion"], config.retrain)
     prune(places.models, config.export.keep_versions)
     write_configs(places.models)
     if not files.exists(places.reference):
-        first = steps.facts["champion"] or version
+        first = job.facts["champion"] or version
         files.write_json(places.reference, _reference(first, decision))
-    newdata.make_current(places.dataset, steps.job.needed("ingest")["name"])
+    newdata.make_current(places.dataset, job.needed("ingest")["name"])
     with job.writing("publish") as step:
         step.facts = {"version": version, "labels": read_labels(places.models)}
         step.outputs = {

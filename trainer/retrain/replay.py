@@ -24,7 +24,7 @@ from data.schema import DataConfig
 from data.settings import read_toml
 from data.tables import read_batches, read_table
 from trainer.retrain.driver import retrain
-from trainer.retrain.job import Request
+from trainer.retrain.request import Request
 
 WEEK_S = 7 * 86_400
 TOML, NEW = "experiment.toml", "new.parquet"

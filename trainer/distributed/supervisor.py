@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from data.console import complain, say
-from trainer.fitting.cluster import VARIABLE
+from trainer.distributed.cluster import VARIABLE
 
 RETRY = 138
 """What a worker ends with that lost another: above 127, as if a signal had ended it."""

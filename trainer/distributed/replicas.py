@@ -1,80 +1,16 @@
-"""Who takes the steps of a fit: this process alone, or several replicas together."""
+"""Several replicas of a model on devices of this process take the steps of a fit."""
 
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from data.errors import ConfigError
-from trainer.config import Precision, TrainConfig
-from trainer.fitting.precision import computing_in
+from trainer.config import Precision
+from trainer.distributed.crew import Crew
 from trainer.models.base import CountedModel
-
-
-class Crew:
-    """This process and one device, whichever TensorFlow takes."""
-
-    leads = True
-    """Tells whether this process decides, validates and writes."""
-    commands = False
-    """Tells whether there are others to be told what is fitted."""
-
-    def __init__(self, precision: Precision = "float32") -> None:
-        self.precision: Precision = precision
-
-    @property
-    def keeps_models(self) -> bool:
-        """Tell whether a fitted model is what a single process would have made."""
-        return self.precision == "float32"
-
-    def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Hold wherever variables of a fit are made."""
-        return contextlib.nullcontext()
-
-    @contextlib.contextmanager
-    def building(self) -> Iterator[None]:
-        """Hold where the model of a fit is made.
-
-        Not where it is first called: the layers that TFRS makes then mix their own
-        float32 with what a policy gives them.
-        """
-        with computing_in(self.precision), self.scope():
-            yield
-
-    def send(self, order: dict[str, Any], folder: str) -> None:
-        """Tell the others what is fitted in a folder; only where it `commands`."""
-
-    def ended(self) -> None:
-        """Note that a fit has ended."""
-
-    def signal(self, stopped: threading.Event) -> threading.Event:
-        """Return what tells that all stop. In: that this process was asked to."""
-        return stopped
-
-    def take_epoch(
-        self,
-        model: CountedModel,
-        dataset: tf.data.Dataset,
-        watch: tf.keras.callbacks.Callback,
-        stopped: threading.Event,
-    ) -> None:
-        """Take a step on each batch, or on some until the watch stops the model."""
-        model.fit(dataset, epochs=1, verbose=0, callbacks=[watch])
-
-    def start_epoch(self, model: CountedModel) -> None:
-        """Do what is due before an epoch's first batch."""
-        model.start_epoch()
-
-    def agreed(self, find: Callable[[], float]) -> float:
-        """Return what the one that leads finds."""
-        return find()
-
-    def place(self, folder: str) -> str:
-        """Return where this process writes what is kept in a folder."""
-        return folder
 
 
 class Replicas(Crew):
@@ -146,7 +82,11 @@ class Replicas(Crew):
 
 
 @functools.cache
-def _mirrored(devices: int) -> tf.distribute.Strategy:
+def mirrored(devices: int) -> tf.distribute.Strategy:
+    """Return the strategy for so many GPUs of this machine, 0 for all.
+
+    Raises: ConfigError when there are none, or fewer.
+    """
     kinds = [tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU")]
     gpus, cpus = ([device.name for device in found] for found in kinds)
     found = gpus or cpus
@@ -162,14 +102,3 @@ def _mirrored(devices: int) -> tf.distribute.Strategy:
             f"{', '.join(found)}. Expected at most so many; 0 takes all."
         )
     return tf.distribute.MirroredStrategy(found[: devices or None])
-
-
-def crew_of(train: TrainConfig) -> Crew:
-    """Return who takes the steps. Raises: ConfigError when there are no devices."""
-    if train.strategy == "none":
-        return Crew(train.precision)
-    if train.strategy == "multi_worker":
-        from trainer.fitting.workers import team_here
-
-        return team_here()
-    return Replicas(_mirrored(train.devices), train.precision)

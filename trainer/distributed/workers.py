@@ -19,9 +19,9 @@ import tensorflow as tf
 from data import files
 from data.errors import ConfigError, DataError
 from trainer.config import Precision, TrainConfig
+from trainer.distributed.cluster import VARIABLE, Cluster
+from trainer.distributed.replicas import Replicas
 from trainer.errors import TrainingError, WorkerLost
-from trainer.fitting.cluster import VARIABLE, Cluster
-from trainer.fitting.crew import Replicas
 from trainer.models.base import CountedModel
 
 ORDER = "order.json"
