@@ -23,6 +23,7 @@ _AT_LEAST = {
     "model_config_file_poll_wait_seconds": 0,
     "num_load_threads": 0,
     "num_request_iterations_for_warmup": 0,
+    "request_log_max_file_bytes": 1,
 }
 _CHOICES = {
     "log_format": ("text", "json"),
@@ -72,6 +73,9 @@ class Flags:
     )
     monitoring_config_file: str = _flag(
         "", "MonitoringConfig in text format: Prometheus page on the REST port"
+    )
+    request_log_max_file_bytes: int = _ours(
+        64 * 2**20, "size at which a file of logging_config is ended for another"
     )
     log_format: str = _ours("text", "text, or json: one object a line")
     log_level: str = _ours("info", "debug (with every request), info, warning or error")

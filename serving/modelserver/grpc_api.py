@@ -106,7 +106,7 @@ class PredictionService:
         desk = self._desk
         with desk.admission.place("GRPC"), desk.registry.lease(spec) as lease:
             time_left_s = context.time_remaining()
-            return await lease.servable.call(method, payload, time_left_s)
+            return await desk.ask(lease, method, payload, time_left_s)
 
 
 class ModelService:

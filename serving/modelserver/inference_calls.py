@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 from serving import messages
 from serving.modelserver import classify_regress
 from serving.modelserver.codec.examples import Examples, read_examples
-from serving.modelserver.codec.request import parse_request
+from serving.modelserver.codec.request import Request, parse_request
 from serving.modelserver.codec.results import render_classes, render_regressions
 from serving.modelserver.lifecycle import Servable
 from serving.modelserver.multi_inference import Task, multi_inference
 from serving.modelserver.predict import DEFAULT_SIGNATURE
 from serving.modelserver.result_tensors import Classes
+from serving.modelserver.worker.frames import Exchanged
 from serving.tensors import Array
 
 _Result = TypeVar("_Result")
@@ -97,7 +98,7 @@ def rest_classify(
 
     Raises: StatusError: the body's errors before those of the model.
     """
-    found = _rest(classify_regress.classify, servable, body, check_method)
+    found = _rest(classify_regress.classify, servable, body, check_method)[-1]
     return render_classes(found.labels, found.scores)
 
 
@@ -109,7 +110,61 @@ def rest_regress(
     Raises: StatusError: the body's errors before those of the model.
     """
     return render_regressions(
-        _rest(classify_regress.regress, servable, body, check_method)
+        _rest(classify_regress.regress, servable, body, check_method)[-1]
+    )
+
+
+def logged_rest_classify(
+    servable: Servable,
+    model: str,
+    version: int,
+    body: bytes,
+    *,
+    check_method: bool = False,
+) -> Exchanged:
+    """Answer the JSON body of a classify call; tell what gRPC would have carried.
+
+    Raises: StatusError: as `rest_classify`.
+    """
+    asked, examples, found = _rest(
+        classify_regress.classify, servable, body, check_method
+    )
+    request = messages.ClassificationRequest()
+    _fill_asked(request, model, asked.signature, examples)
+    response = messages.ClassificationResponse()
+    _fill_classes(response.result, found)
+    _fill_spec(response.model_spec, request.model_spec, version)
+    return Exchanged(
+        request=request.SerializeToString(),
+        response=response.SerializeToString(),
+        answer=render_classes(found.labels, found.scores),
+    )
+
+
+def logged_rest_regress(
+    servable: Servable,
+    model: str,
+    version: int,
+    body: bytes,
+    *,
+    check_method: bool = False,
+) -> Exchanged:
+    """Answer the JSON body of a regress call; tell what gRPC would have carried.
+
+    Raises: StatusError: as `rest_regress`.
+    """
+    asked, examples, found = _rest(
+        classify_regress.regress, servable, body, check_method
+    )
+    request = messages.RegressionRequest()
+    _fill_asked(request, model, asked.signature, examples)
+    response = messages.RegressionResponse()
+    _fill_regressions(response.result, found)
+    _fill_spec(response.model_spec, request.model_spec, version)
+    return Exchanged(
+        request=request.SerializeToString(),
+        response=response.SerializeToString(),
+        answer=render_regressions(found),
     )
 
 
@@ -124,10 +179,14 @@ def check_body(body: bytes) -> None:
 
 def _rest(
     call: Callable[..., _Result], servable: Servable, body: bytes, check_method: bool
-) -> _Result:
+) -> tuple[Request, Examples, _Result]:
+    """Return what was asked, as it was given and as examples, and what was found."""
     request = parse_request(body)
-    examples = read_examples(request).texts()
-    return call(servable, request.signature, examples, check_method=check_method)
+    examples = read_examples(request)
+    found = call(
+        servable, request.signature, examples.texts(), check_method=check_method
+    )
+    return request, examples, found
 
 
 def _examples(given: Any) -> list[bytes]:
@@ -135,6 +194,17 @@ def _examples(given: Any) -> list[bytes]:
         return list(given.example_list.examples)
     found = given.example_list_with_context
     return Examples(examples=list(found.examples), context=found.context).texts()
+
+
+def _fill_asked(request: Any, model: str, signature: str, given: Examples) -> None:
+    request.model_spec.name = model
+    request.model_spec.signature_name = signature
+    if given.context:
+        found = request.input.example_list_with_context
+        found.context = given.context
+    else:
+        found = request.input.example_list
+    found.examples.extend(given.examples)
 
 
 def _fill_spec(spec: Any, asked: Any, version: int) -> None:

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from serving.modelserver.errors import Code, StartupError, StatusError, invalid_argument
 from serving.modelserver.flags import Flags
+from serving.modelserver.request_log.settings import LogSettings, log_settings
 from serving.modelserver.versions import Latest, Policy, policy_of
 
 _PLATFORM = "tensorflow"
@@ -14,12 +15,16 @@ _PLATFORM = "tensorflow"
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """One model: its name, where its versions lie, which to serve, their labels."""
+    """One model: its name, where its versions lie, which to serve, their labels.
+
+    `logging`: which of its requests are written down, None = none.
+    """
 
     name: str
     base_path: str
     policy: Policy = field(default_factory=Latest)
     labels: Mapping[str, int] = field(default_factory=dict)
+    logging: LogSettings | None = None
 
 
 def configured_models(flags: Flags) -> list[ModelConfig]:
@@ -47,7 +52,8 @@ def models_of(config: Any, served: Collection[str] = ()) -> list[ModelConfig]:
     """Return the models of a ModelServerConfig message; none if it is empty.
 
     In: `served`: the models that are served now, whose platform may not change.
-    Raises: StatusError: INVALID_ARGUMENT, worded as TensorFlow Serving words it.
+    Raises: StatusError: INVALID_ARGUMENT, worded as TensorFlow Serving words it; what
+        `log_settings` raises.
     """
     if config.WhichOneof("config") == "custom_model_config":
         raise invalid_argument("custom_model_config is not supported by this server")
@@ -62,9 +68,9 @@ def models_of(config: Any, served: Collection[str] = ()) -> list[ModelConfig]:
         platform = item.model_platform or _from_type(item.model_type)
         _check_platform(item.name, platform, item.name in served)
         policy = policy_of(item.model_version_policy)
-        models.append(
-            _checked(item.name, item.base_path, policy, dict(item.version_labels))
-        )
+        model = _checked(item.name, item.base_path, policy, dict(item.version_labels))
+        logged = log_settings(item.name, item.logging_config)
+        models.append(replace(model, logging=logged))
     return models
 
 

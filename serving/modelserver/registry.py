@@ -16,6 +16,7 @@ from serving.modelserver.lifecycle import (
 )
 from serving.modelserver.model_config import ModelConfig
 from serving.modelserver.model_spec import ModelSpec
+from serving.modelserver.request_log.settings import LogSettings
 
 _MAX_WAIT_S = 60
 # New models, those configured by name, and the available versions by name.
@@ -27,11 +28,15 @@ Check = Callable[
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """A loaded version that stays loaded while a request uses it."""
+    """A loaded version that stays loaded while a request uses it.
+
+    `logging`: which requests of its model are written down.
+    """
 
     name: str
     version: int
     servable: Loaded
+    logging: LogSettings | None = None
 
 
 class Registry:
@@ -73,6 +78,12 @@ class Registry:
         with self._changed:
             return {name: c.base_path for name, c in self._configured.items()}
 
+    def log_prefixes(self) -> set[str]:
+        """Return how the names of the files begin that requests are logged in."""
+        with self._changed:
+            logged = [c.logging for c in self._configured.values()]
+        return {settings.prefix for settings in logged if settings}
+
     def is_new(self, name: str) -> bool:
         """Tell whether a model never had a version."""
         with self._changed:
@@ -111,8 +122,14 @@ class Registry:
         with self._changed:
             version, servable = self._find(spec)
             version.leases += 1
+            config = self._configured.get(spec.name)
         try:
-            yield Lease(name=spec.name, version=version.number, servable=servable)
+            yield Lease(
+                name=spec.name,
+                version=version.number,
+                servable=servable,
+                logging=config.logging if config else None,
+            )
         finally:
             with self._changed:
                 version.leases -= 1

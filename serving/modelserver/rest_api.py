@@ -126,14 +126,13 @@ class RestApi:
             raise
         visit.call, visit.model = route.verb, route.spec.name
         visit.api = route.verb if method == "POST" else ""
-        registry = self._desk.registry
         if route.verb == "status":
             # For probes, which a full server has to answer above all.
-            return await answer(registry, route, body, self._timeout_s)
+            return await answer(self._desk, route, body, self._timeout_s)
         try:
             with self._desk.admission.place("REST"):
                 async with asyncio.timeout(self._timeout_s):
-                    return await answer(registry, route, body, self._timeout_s)
+                    return await answer(self._desk, route, body, self._timeout_s)
         except TimeoutError:
             text = f"Timed out after {self._timeout_s} s waiting for the model"
             raise StatusError(Code.DEADLINE_EXCEEDED, text) from None

@@ -5,9 +5,9 @@ import contextlib
 
 from serving.modelserver.codec.request import parse_request
 from serving.modelserver.errors import StatusError
+from serving.modelserver.front_desk import FrontDesk
 from serving.modelserver.inference_calls import check_body
 from serving.modelserver.metadata_json import status_json
-from serving.modelserver.registry import Registry
 from serving.modelserver.routes import Route
 from serving.modelserver.worker.frames import Method
 
@@ -19,14 +19,14 @@ _INFERENCE = {
 
 
 async def answer(
-    registry: Registry, route: Route, body: bytes, time_left_s: float | None
+    desk: FrontDesk, route: Route, body: bytes, time_left_s: float | None
 ) -> bytes:
     """Return the text that answers a call.
 
     In: `time_left_s`: seconds until nobody waits for it any more; None = no limit.
     Raises: StatusError: whatever fails, in TensorFlow Serving's order of checks.
     """
-    spec = route.spec
+    spec, registry = route.spec, desk.registry
     if route.verb == "status":
         return status_json(registry.status(spec.name, spec.version))
     with contextlib.ExitStack() as stack:
@@ -38,7 +38,7 @@ async def answer(
         if route.verb == "metadata":
             name = spec.name.encode("utf-8", "replace")
             return await lease.servable.call(Method.REST_METADATA, name)
-        return await lease.servable.call(_INFERENCE[route.verb], body, time_left_s)
+        return await desk.ask(lease, _INFERENCE[route.verb], body, time_left_s)
 
 
 async def _check_body(verb: str, body: bytes) -> None:

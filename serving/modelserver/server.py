@@ -23,6 +23,7 @@ from serving.modelserver.model_config import check_labels, configured_models
 from serving.modelserver.monitoring_config import prometheus_path
 from serving.modelserver.registry import Registry
 from serving.modelserver.reload import Reloader
+from serving.modelserver.request_log.log import RequestLog
 from serving.modelserver.rest_server import RestServer
 from serving.modelserver.sockets import listener
 from serving.modelserver.ssl_config import read_ssl_config
@@ -31,6 +32,7 @@ from serving.modelserver.worker.folders import Folders
 from serving.modelserver.worker.launcher import Launcher
 
 _STEP_S = 0.1
+_LAST_LOGS_S = 5.0
 logger = logging.getLogger(__name__)
 
 
@@ -61,10 +63,16 @@ class ModelServer:
         )
         self.metrics = ServingMetrics()
         self.metrics.add_gauges(process_gauges(self._workers))
+        self._request_log = RequestLog(
+            flags.saved_model_tags.split(","),
+            flags.request_log_max_file_bytes,
+            self.metrics.count_logged,
+        )
         self._desk = FrontDesk(
             registry=self.registry,
             metrics=self.metrics,
             admission=Admission.of(flags, self.metrics),
+            request_log=self._request_log,
         )
         path = prometheus_path(flags.monitoring_config_file)
         self._page = MetricsPage(path, self.registry, self.metrics)
@@ -86,7 +94,7 @@ class ModelServer:
         self._reloader = Reloader(
             self.registry,
             allow_unavailable_labels=flags.allow_version_labels_for_unavailable_models,
-            look=self._manager.look,
+            look=self._take_configuration,
         )
         self._poller = _config_poller(flags, self._reloader)
         self._grpc: GrpcServer | None = None
@@ -116,6 +124,7 @@ class ModelServer:
         if self._poller:
             self._poller.stop()
         self._events.run(self._close())
+        self._request_log.close(_LAST_LOGS_S)
         self._folders.close()
         self._launcher.close()
         self._manager.stop(timeout_s=1.0)
@@ -151,6 +160,11 @@ class ModelServer:
         if self._rest:
             stops.append(self._rest.stop())
         await asyncio.gather(*stops)
+
+    def _take_configuration(self) -> None:
+        """Act on a configuration that the registry has taken."""
+        self._request_log.keep(self.registry.log_prefixes())
+        self._manager.look()
 
     def _workers(self) -> list[tuple[str, int, int]]:
         """Return model, version and process id of each worker."""

@@ -15,27 +15,13 @@ from typing import Any, BinaryIO
 
 from google.protobuf.message import DecodeError
 
-from serving.messages import message_classes
 from serving.modelserver.errors import Code, StatusError, invalid_argument
+from serving.modelserver.prediction_log import KINDS, PredictionLog
 from serving.modelserver.tfrecord import read_records
 
 PLACE = ("assets.extra", "tf_serving_warmup_requests")
-# The official class needs all of TensorFlow. The requests stay bytes, as gRPC's are.
-PredictionLog = message_classes(
-    """
-Logged: request=1 bytes
-PredictionLog: classify_log=2 Logged@log_type, regress_log=3 Logged@log_type,
-  multi_inference_log=4 Logged@log_type, session_run_log=5 Logged@log_type,
-  predict_log=6 Logged@log_type, predict_streamed_log=7 Logged@log_type
-"""
-)["PredictionLog"]
 _MOST_RECORDS = 1000
-_KINDS = {
-    "classify_log": "classify",
-    "regress_log": "regress",
-    "multi_inference_log": "multi_inference",
-    "predict_log": "predict",
-}
+_METHODS = {field: method for method, field in KINDS.items()}
 
 
 @dataclass(frozen=True)
@@ -124,13 +110,13 @@ def _request(record: bytes, where: str) -> WarmupRequest | None:
     kind = log.WhichOneof("log_type")
     if kind is None:
         return None
-    if kind not in _KINDS:
+    if kind not in _METHODS:
         number = PredictionLog.DESCRIPTOR.fields_by_name[kind].number
         raise StatusError(
             Code.UNIMPLEMENTED,
             f"Unsupported log_type for warmup: {number}, {kind} {where}",
         )
-    return WarmupRequest(_KINDS[kind], getattr(log, kind).request)
+    return WarmupRequest(_METHODS[kind], getattr(log, kind).request)
 
 
 def _open_if_there(path: str) -> BinaryIO | None:

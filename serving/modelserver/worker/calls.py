@@ -22,7 +22,7 @@ from serving.modelserver.predict import (
     predict,
     rest_inputs,
 )
-from serving.modelserver.worker.frames import Frame, Method
+from serving.modelserver.worker.frames import Exchanged, Frame, Method
 from serving.modelserver.worker.order import Order
 from serving.tensors import Array, fill_proto, from_proto
 
@@ -56,6 +56,13 @@ class Calls:
             Method.REST_CLASSIFY: self._body(inference_calls.rest_classify, classify),
             Method.REST_REGRESS: self._body(inference_calls.rest_regress, regress),
             Method.REST_METADATA: self._rest_metadata,
+            Method.LOGGED_REST_PREDICT: self._logged_rest_predict,
+            Method.LOGGED_REST_CLASSIFY: self._logged(
+                inference_calls.logged_rest_classify, classify
+            ),
+            Method.LOGGED_REST_REGRESS: self._logged(
+                inference_calls.logged_rest_regress, regress
+            ),
             Method.METRICS: self._drain,
         }
 
@@ -103,7 +110,37 @@ class Calls:
             fill_proto(response.outputs[name], array, compact=self._compact)
         return bytes(response.SerializeToString())
 
+    def _logged(
+        self, call: Callable[..., Exchanged], servable: Servable
+    ) -> Callable[[bytes], bytes]:
+        def answer(body: bytes) -> bytes:
+            check = self._check_method
+            told = call(servable, self._model, self._version, body, check_method=check)
+            return told.to_bytes()
+
+        return answer
+
     def _rest_predict(self, body: bytes) -> bytes:
+        return self._rest_predicted(body)[-1]
+
+    def _logged_rest_predict(self, body: bytes) -> bytes:
+        """Answer as REST does, and tell what gRPC would have carried."""
+        signature, tensors, outputs, answer = self._rest_predicted(body)
+        request, response = PredictRequest(), PredictResponse()
+        request.model_spec.name = response.model_spec.name = self._model
+        response.model_spec.version.value = self._version
+        for message in (request, response):
+            message.model_spec.signature_name = signature
+        for fields, arrays in ((request.inputs, tensors), (response.outputs, outputs)):
+            for name, array in arrays.items():
+                fill_proto(fields[name], array)
+        told = (request.SerializeToString(), response.SerializeToString(), answer)
+        return Exchanged(*told).to_bytes()
+
+    def _rest_predicted(
+        self, body: bytes
+    ) -> tuple[str, dict[str, Array], dict[str, Array], bytes]:
+        """Return the signature, what it was asked and gave, and the answer's text."""
         request = parse_request(body)
         signature = request.signature or DEFAULT_SIGNATURE
         declared = rest_inputs(self._servable, signature)
@@ -111,7 +148,8 @@ class Calls:
         if self._check_method:
             check_method_name(self._servable, signature)
         outputs = self._predicting.run(signature, tensors)
-        return render_rows(outputs) if in_rows else render_columns(outputs)
+        answer = render_rows(outputs) if in_rows else render_columns(outputs)
+        return signature, tensors, outputs, answer
 
     def _metadata(self, name: bytes) -> bytes:
         return bytes(self._described(name).SerializeToString())

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _HEADER = struct.Struct("<IIBI")
+_SIZES = struct.Struct("<II")
 _MAX_US = 2**32 - 1
 READY = 0
 
@@ -33,6 +34,40 @@ class Method(enum.IntEnum):
     REST_METADATA = 9
     METRICS = 10
     LIST_FOLDER = 11
+    LOGGED_REST_PREDICT = 12
+    LOGGED_REST_CLASSIFY = 13
+    LOGGED_REST_REGRESS = 14
+
+
+# What to call in place of a method, to be told what the model was asked and answered.
+LOGGED = {
+    Method.REST_PREDICT: Method.LOGGED_REST_PREDICT,
+    Method.REST_CLASSIFY: Method.LOGGED_REST_CLASSIFY,
+    Method.REST_REGRESS: Method.LOGGED_REST_REGRESS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """A request and its answer as gRPC's messages, and the answer for the caller."""
+
+    request: bytes
+    response: bytes
+    answer: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return what a worker answers to a method of `LOGGED`."""
+        sizes = _SIZES.pack(len(self.request), len(self.response))
+        return b"".join((sizes, self.request, self.response, self.answer))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Exchanged":
+        """Read what `to_bytes` wrote."""
+        asked, answered = _SIZES.unpack_from(data)
+        start = _SIZES.size
+        middle = start + asked
+        end = middle + answered
+        return cls(data[start:middle], data[middle:end], data[end:])
 
 
 @dataclass(frozen=True, slots=True)
