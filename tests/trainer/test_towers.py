@@ -67,6 +67,15 @@ def test_states_do_not_depend_on_padding_or_neighbours(block: Encoder) -> None:
     np.testing.assert_allclose(alone[0], states[1, :8], atol=1e-5)
 
 
+@pytest.mark.parametrize("block", get_args(Encoder))
+def test_one_place_alone_is_what_all_places_have_there(block: Encoder) -> None:
+    layer, x = encoder(block=block), histories()
+    places = np.array([0, 4, LENGTH], np.int32)
+    expected = layer(tf.constant(x)).numpy()[np.arange(3), places]
+    found = layer.at(tf.constant(x), tf.constant(places)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_dropout_depends_on_seed_and_step_alone() -> None:
     x = tf.constant(histories())
 

@@ -254,8 +254,7 @@ class QueryTower(tf.keras.layers.Layer):
         length, dim), item vectors, oldest first, padding at the end; `count` int32
         (b,), how many are there; `time`, `last_time` int64 (b,). Out: as `combine`.
         """
-        states = self.encoder(history)
-        state = tf.gather(states, count, axis=1, batch_dims=1)
+        state = self.encoder.at(history, count)
         return self.combine(state, user, time, last_time)
 
     def calling_layers(self) -> list[tf.Module | tf.Variable]:
