@@ -39,9 +39,13 @@ Ask = Callable[[np.ndarray], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What was measured at one size. Milliseconds; `load`: of the machine, before."""
+    """What was measured at one size. Milliseconds; `load`: of the machine, before.
+
+    `threads`: of one op, 0 if TensorFlow chose.
+    """
 
     items: int
+    threads: int
     candidates: int
     index: dict[str, Any]
     bytes: int
@@ -73,6 +77,7 @@ def measure(items: int, calls: int, overrides: tuple[str, ...]) -> Row:
             found = in_turns(list(asks.values()), world.users, 1, calls)
         return Row(
             items=items,
+            threads=int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0")),
             candidates=world.config.ranking.candidates,
             index=builder.index(builder.kind_of("recommender"))[0].settings(),
             bytes=size_of(folder),
@@ -128,15 +133,19 @@ def _figures(found: dict[str, Latency]) -> dict[str, Any]:
 @click.option("--set", "overrides", multiple=True, metavar="TABLE.KEY=VALUE")
 @tell_errors()
 def main(items: tuple[int, ...], calls: int, overrides: tuple[str, ...]) -> None:
-    """Time the recommender; rows of other sizes stay in the results."""
+    """Time the recommender; rows of other sizes and threads stay in the results."""
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     for count in items:
         row = asdict(measure(count, calls, overrides))
         row["target_ms"] = TARGETS_MS.get(count)
-        known = [other for other in known if other["items"] != count] + [row]
-        known.sort(key=lambda row: row["items"])
+        known = [other for other in known if _subject(other) != _subject(row)] + [row]
+        known.sort(key=_subject)
         RESULTS.write_text(json.dumps(known, indent=1) + "\n")
         say(write_tables(known))
+
+
+def _subject(row: dict[str, Any]) -> tuple[int, int]:
+    return row["items"], row["threads"]
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ from typing import Any
 PAGE = Path("docs/recommender.md")
 BEGIN, END = "<!-- make bench-recommender -->", "<!-- end -->"
 HEAD = (
-    "| items | index | MB | one user, ms (p99) | target | "
+    "| items | threads | index | MB | one user, ms (p99) | target | "
     "with history and exclusions, ms (p99) | empty call, ms (p99) | load |"
 )
 
 
 def write_tables(rows: Sequence[dict[str, Any]]) -> str:
     """Put the tables into the page, between their marks, and return them."""
-    tables = "\n".join([HEAD, "|---" * 8 + "|", *map(_line, rows), "", *_stages(rows)])
+    tables = "\n".join([HEAD, "|---" * 9 + "|", *map(_line, rows), "", *_stages(rows)])
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     PAGE.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")
@@ -26,6 +26,7 @@ def _line(row: dict[str, Any]) -> str:
     verdict = "" if target is None else "met" if median < target else "**missed**"
     cells = [
         f"{row['items']:,}",
+        _threads(row),
         "partitioned" if "probes" in row["index"] else "brute force",
         f"{row['bytes'] / 1e6:,.0f}",
         _time(row["default"]),
@@ -37,13 +38,18 @@ def _line(row: dict[str, Any]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def _threads(row: dict[str, Any]) -> str:
+    return str(row["threads"] or "TensorFlow's choice")
+
+
 def _time(found: dict[str, float]) -> str:
     return f"{found['median_ms']:.2f} ({found['p99_ms']:.2f})"
 
 
 def _stages(rows: Sequence[dict[str, Any]]) -> list[str]:
     names = list(rows[0]["stages_ms"]) if rows else []
-    lines = ["| stage, ms | " + " | ".join(f"{r['items']:,}" for r in rows) + " |"]
+    heads = [f"{row['items']:,}; threads: {_threads(row)}" for row in rows]
+    lines = ["| stage, ms | " + " | ".join(heads) + " |"]
     lines.append("|---" * (len(rows) + 1) + "|")
     for name in names:
         cells = [f"{row['stages_ms'][name]:.2f}" for row in rows]
