@@ -18,6 +18,7 @@ from trainer.__main__ import main as trainer_door
 SHORT = (
     *("retrieval.dim=16", "retrieval.blocks=1", "retrieval.history_length=8"),
     *("retrieval.epochs=2", "ranking.dim=8", "ranking.epochs=2"),
+    "ranking.batch_size=512",  # Two steps an epoch, each of which takes long.
     *("ranking.slices=2", "ranking.requests_per_user=1", "ranking.candidates=20"),
     *("text.preset=", "evaluation.baselines=['popularity', 'ease']"),
 )

@@ -1,6 +1,6 @@
 """A fit begins with earlier weights: whose rows are which, and which it may know."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +43,17 @@ from trainer.models.retrieval import RetrievalModel
 from trainer.runs import Run
 
 DAY = 86_400
+# A fit takes a step of all events that there are.
+SMALL = {"dim": 8, "blocks": 1, "history_length": 5, "batch_size": 4096}
 ids = st.lists(st.text(min_size=1, max_size=4), unique=True, max_size=12)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eagerly() -> Iterator[None]:
+    """Run the few calls of each model as they come, in less time than they trace."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def test_new_values_of_a_list_begin_in_the_middle() -> None:
@@ -91,9 +101,7 @@ def small(prepared: Prepared, **fields: object) -> ExperimentConfig:
     return ExperimentConfig(
         data=prepared.config,
         text=TextConfig(preset=""),
-        retrieval=RetrievalConfig(
-            **{"dim": 8, "blocks": 1, "history_length": 5, **fields}  # type: ignore[arg-type]
-        ),
+        retrieval=RetrievalConfig(**{**SMALL, **fields}),  # type: ignore[arg-type]
         ranking=RankingConfig(dim=8, mlp=(8,), cross_rank=4, affinity_dim=4),
     )
 
