@@ -17,7 +17,6 @@ import tensorflow as tf
 from data.errors import ConfigError
 from trainer.config import IndexKind
 from trainer.models.index.build import build_index
-from trainer.models.index.measure import compiled
 
 THREADS = os.cpu_count() or 1
 EF_CONSTRUCTION, LINKS = 100, 16
@@ -42,7 +41,7 @@ def ours(
     """Build one of our indexes and compile it."""
     servable = np.arange(len(vectors)) > 0
     index = build_index(kind, vectors, servable, queries=tuning, k=k, recall=recall)
-    search, wanted = compiled(index), tf.constant(k)
+    search, wanted = index.traced, tf.constant(k)
 
     def ask(queries: np.ndarray) -> np.ndarray:
         none = tf.zeros([len(queries), 0], tf.int32)

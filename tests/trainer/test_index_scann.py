@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.models.index.build import build_index
-from trainer.models.index.measure import compiled, measure
+from trainer.models.index.measure import measure
 from trainer.models.index.scann import EXACT_BELOW, Scann, is_available
 from trainer.models.index.truth import exact_answers, recall
 
@@ -55,12 +55,12 @@ def test_exclusions_never_shorten_an_answer() -> None:
     some = queries[100:104]
     first, truth = exact_answers(vectors, servable, some, 1_000 + K)
     excluded = first[:, :1_000]
-    rows, scores = compiled(index())(some, tf.constant(K), excluded)
+    rows, scores = index().traced(some, tf.constant(K), excluded)
     assert (rows.numpy() > 0).all()
     assert recall(rows.numpy(), scores.numpy(), truth[:, 1_000:]) >= 0.97
     left = np.random.default_rng(0).choice(np.flatnonzero(servable), K, replace=False)
     out = np.setdiff1d(np.arange(ITEMS + 1), left)[None].astype(np.int32)
-    rows, _ = compiled(index())(some[:1], tf.constant(K), out)
+    rows, _ = index().traced(some[:1], tf.constant(K), out)
     assert (
         rows[0].numpy().tolist()
         == left[np.argsort(-(vectors[left] @ some[0]))].tolist()
@@ -70,7 +70,7 @@ def test_exclusions_never_shorten_an_answer() -> None:
 @pytest.mark.parametrize("k", [1, 2_000, ITEMS + 5])
 def test_any_k(k: int) -> None:
     _, servable, queries = catalogue()
-    rows, scores = compiled(index())(
+    rows, scores = index().traced(
         queries[:2], tf.constant(k), np.array([[0, 7], [0, 0]], np.int32)
     )
     count = min(k, int(servable.sum()) - 1)

@@ -246,9 +246,10 @@ class Builder:
             servable = self.servable(name)
             signatures = servable.signatures()
             options = tf.saved_model.SaveOptions(
-                namespace_whitelist=["Scann", "TFText"]
+                namespace_whitelist=["Scann", "TFText"],
+                experimental_custom_gradients=False,  # Nobody trains a servable.
             )
-            tf.saved_model.save(servable, folder, signatures, options)
+            tf.saved_model.save(_read_by(servable), folder, signatures, options)
             write_warmup(folder, name, examples(signatures, self.fitted.prepared))
             manifest = self._manifest(name, version, folder, signatures, about)
             self.fitted.changes.write(files.join(folder, *CHANGES))
@@ -306,6 +307,19 @@ def popularity_prior(prepared: Prepared, log: EventLog) -> np.ndarray:
     counts = log.item_counts(prepared.num_items, positives_only=True)
     users = max(int((log.user_counts() > 0).sum()), 1)
     return np.minimum(counts / users, 1.0).astype(np.float32)
+
+
+def _read_by(servable: tf.Module) -> tf.Module:
+    """Return a module with what a servable's graphs read, and nothing around it.
+
+    To save a module asks it, and each on the way down, for all that is below: that
+    takes longer than to write it.
+    """
+    kinds = (tf.Variable, tf.saved_model.experimental.TrackableResource)
+    found = tf.train.TrackableView(servable).descendants()
+    module = tf.Module(name=servable.name)
+    module.read = [one for one in found if isinstance(one, kinds)]
+    return module
 
 
 def _vocabulary(folder: str, name: str, ids: np.ndarray) -> str:

@@ -151,7 +151,7 @@ class ListServable(Servable):
         vectors = self.retrieval.vectors(rows)
         queries = self.retrieval.as_queries(vectors)
         k = tf.constant(self.config.k)
-        found, scores = self.retrieval.index.search(queries, k, rows[:, None])
+        found, scores = self.retrieval.index.traced(queries, k, rows[:, None])
         known = rows[:, None] > 0
         found = tf.where(known, found, 0)
         return self._named((found, tf.where(known, scores, PADDING_SCORE)))
@@ -160,7 +160,7 @@ class ListServable(Servable):
         queries = self.retrieval.as_queries(self.content.of_text(text))
         none = tf.zeros([tf.shape(text)[0], 0], tf.int32)
         k = tf.constant(self.config.k)
-        found, scores = self.retrieval.index.search(queries, k, none)
+        found, scores = self.retrieval.index.traced(queries, k, none)
         says = tf.strings.length(tf.strings.strip(text))[:, None] > 0
         found = tf.where(says, found, 0)
         return self._named((found, tf.where(says, scores, PADDING_SCORE)))

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from trainer.config import TableDtype
 from trainer.fitting.affinity import Affinity, affinities
-from trainer.fitting.standing import reference_rows, standings
+from trainer.fitting.standing import NUM_STANDINGS, reference_rows, standings
 from trainer.models.boosting import BOOST, at_places, places, with_boosted
 from trainer.models.index.base import PADDING_SCORE, Index, best, is_excluded
 from trainer.models.index.prior import Prior
@@ -16,6 +16,7 @@ from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.state import UserState, fit_width
 from trainer.models.stored import Stored
+from trainer.models.traced import Traced
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,27 @@ class RetrievalGraph(tf.Module):
         # Not the whole tower: its tables of users are in `user_vectors`.
         self.layers = model.query_tower.calling_layers()
         self.user_vectors = Stored(user_vectors, dtype, name="users")
-        self._queries = model.queries_of
         self.vectors = Stored(vectors, dtype, name="item_vectors")
+        self._queries = Traced(
+            model.queries_of,
+            tf.TensorSpec([None, users.limits.history, self.vectors.width]),
+            tf.TensorSpec([None, self.user_vectors.width]),
+            tf.TensorSpec([None, users.limits.history], tf.int32),
+            *[tf.TensorSpec([None], tf.int64)] * 2,
+        )
         # A brute-force index has the same table: one variable for both.
         shared = getattr(index, "vectors", None)
         self.index_vectors = shared or Stored(index_vectors, dtype, name="indexed")
         self.index, self.prior, self.users = index, prior, users
         self.end_time = end_time
+        width = self.index_vectors.width
+        self._candidates = Traced(
+            self._found,
+            tf.TensorSpec([None, width]),
+            tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([None, None], tf.int32),
+            tf.TensorSpec([None], tf.bool),
+        )
 
     def request(
         self,
@@ -90,6 +105,7 @@ class RetrievalGraph(tf.Module):
             given = tf.reduce_any(history > 0, axis=1)
             width = self.users.limits.history
             known = tf.where(given[:, None], fit_width(history, width), known)
+            known = tf.ensure_shape(known, [None, width])
             # A client that sends a history has just seen its newest event.
             last_time = tf.where(given, time, last_time)
         cold = tf.reduce_all(tf.equal(known, 0), axis=1) & tf.equal(user, 0)
@@ -110,14 +126,19 @@ class RetrievalGraph(tf.Module):
         self, request: Request, queries: tf.Tensor, k: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the k best items. Out: rows int32 and scores float32 (b, k)."""
-        rows, scores = self.index.search(queries, k, request.excluded)
+        return self._candidates(queries, k, request.excluded, request.cold)
+
+    def _found(
+        self, queries: tf.Tensor, k: tf.Tensor, excluded: tf.Tensor, is_cold: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        rows, scores = self.index.traced(queries, k, excluded)
 
         def with_prior() -> tuple[tf.Tensor, tf.Tensor]:
-            cold = request.cold[:, None]
-            first, values = self.prior.search(queries, k, request.excluded)
+            cold = is_cold[:, None]
+            first, values = self.prior.search(queries, k, excluded)
             return tf.where(cold, first, rows), tf.where(cold, values, scores)
 
-        any_cold = tf.reduce_any(request.cold)
+        any_cold = tf.reduce_any(is_cold)
         return tf.cond(any_cold, with_prior, lambda: (rows, scores))
 
     def as_queries(self, vectors: tf.Tensor) -> tf.Tensor:
@@ -205,6 +226,7 @@ class RankingGraph(tf.Module):
         self.users = Stored(users, dtype, name="users")
         self.item_statistics = Stored(item_statistics, name="item_statistics")
         self.user_statistics = Stored(user_statistics, name="user_statistics")
+        self._scored: Traced | None = None
 
     def heads(
         self,
@@ -259,8 +281,27 @@ class RankingGraph(tf.Module):
         history: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         """Score what was looked up. In: as RankingModel.score. Out: as `heads`."""
-        outputs = self._score(inputs, user, candidates, history)
+        if self._scored is None:
+            self._scored = self._traced_score(inputs)
+        outputs = self._scored(inputs, user, candidates, history)
         order = outputs[self.config.order_by]
         slope, offset = self.calibration
         like = tf.sigmoid(slope * outputs["like"] + offset)
         return {**outputs, "like": like, "order": order}
+
+    def _traced_score(self, inputs: Mapping[str, tf.Tensor]) -> Traced:
+        """Trace the model for any number of requests and candidates."""
+        parts = tf.TensorSpec([None, None, self.parts.width])
+        shapes = {
+            "history": [None, None],
+            "user_statistics": [None, self.user_statistics.width],
+            "item_statistics": [None, None, self.item_statistics.width],
+            "standing": [None, None, NUM_STANDINGS],
+            "affinity": [None, None],
+        }
+        specs = {
+            name: tf.TensorSpec(shapes.get(name, [None, *value.shape[1:]]), value.dtype)
+            for name, value in inputs.items()
+        }
+        user = tf.TensorSpec([None, self.users.width])
+        return Traced(self._score, specs, user, parts, parts)

@@ -40,19 +40,6 @@ class IndexQuality:
     batched: Latency
 
 
-def compiled(index: Index) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """Return the search of an index as a graph: (queries, k, excluded)."""
-    return tf.function(
-        index.search,
-        autograph=False,
-        input_signature=[
-            tf.TensorSpec([None, None], tf.float32),
-            tf.TensorSpec([], tf.int32),
-            tf.TensorSpec([None, None], tf.int32),
-        ],
-    )
-
-
 def measure(
     index: Index,
     vectors: np.ndarray,
@@ -69,11 +56,10 @@ def measure(
     the index was built; `queries` float32 (n, dim), n at least 1, better others than
     it was tuned on. `calls`: of one query; a batch is timed a tenth as often.
     """
-    search = compiled(index)
 
     def ask(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         none = tf.zeros([len(some), 0], tf.int32)
-        rows, scores = search(tf.constant(some), tf.constant(k), none)
+        rows, scores = index.traced(tf.constant(some), tf.constant(k), none)
         return rows.numpy(), scores.numpy()
 
     queries = queries.astype(np.float32)

@@ -21,13 +21,12 @@ def exact_answers(
     with row 0 and PADDING_SCORE.
     """
     index = BruteForce(vectors, servable)
-    search = tf.function(index.search, autograph=False, reduce_retracing=True)
     step = max(CHUNK_SCORES // len(vectors), 1)
     found = []
     for start in range(0, len(queries), step):
         some = tf.constant(queries[start : start + step], tf.float32)
         none = tf.zeros([len(some), 0], tf.int32)
-        found.append([t.numpy() for t in search(some, tf.constant(k), none)])
+        found.append([t.numpy() for t in index.search(some, tf.constant(k), none)])
     rows, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return rows, scores
 
