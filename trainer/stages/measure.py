@@ -165,12 +165,15 @@ def example_users(prepared: Prepared, both: TwoStageScorer) -> list[ExampleUser]
     queries = prepared.queries(TEST)
     rng = np.random.default_rng(0)
     number = min(NUM_EXAMPLE_USERS, len(queries))
+    rows = np.sort(rng.choice(len(queries), number, replace=False))
+    scores = both(queries, rows)
+    scores[:, ~prepared.servable] = -np.inf
+    for row, of_user in zip(rows, scores, strict=True):
+        of_user[queries.seen[row]] = -np.inf
     examples = []
-    for row in np.sort(rng.choice(len(queries), number, replace=False)):
-        scores = both(queries, np.array([row]))
-        scores[0, ~prepared.servable] = -np.inf
-        scores[0, queries.seen[row]] = -np.inf
-        best = first_items(scores, SHOWN)[0]
+    for row, of_user, best in zip(
+        rows, scores, first_items(scores, SHOWN), strict=True
+    ):
         user, count = queries.users[[row]], queries.counts[[row]]
         history = prepared.events.histories(user, count, LAST)[0]
         titles = prepared.titles
@@ -178,7 +181,7 @@ def example_users(prepared: Prepared, both: TwoStageScorer) -> list[ExampleUser]
             ExampleUser(
                 user=str(prepared.user_ids[user[0]]),
                 history=[titles[i] for i in history if i],
-                recommended=[(titles[i], float(scores[0, i])) for i in best],
+                recommended=[(titles[i], float(of_user[i])) for i in best],
                 next=[titles[i] for i in queries.relevant[row]],
             )
         )
