@@ -6,12 +6,14 @@ import struct
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.modelserver.codec.debug import describe
 from serving.modelserver.codec.floats import debug_text, float_texts
+from serving.modelserver.codec.keys import has_all_keys
 from serving.modelserver.codec.objects import JsonObject
 from serving.modelserver.codec.request import load, parse_request, read_tensors
 from serving.modelserver.codec.response import (
@@ -172,6 +174,48 @@ def test_parser_reads_what_python_writes(document: Any, ascii_only: bool) -> Non
 def test_fast_and_slow_parser_agree(document: Any) -> None:
     body = json.dumps({"instances": document}).encode()
     assert load(body) == scan(body)
+
+
+NAMES_OF_KEYS = st.sampled_from(["a", "b:", '"', "\\\\", '\\":', ""])
+VALUES = st.recursive(
+    st.integers(0, 9).map(str) | TEXTS.map(json.dumps) | NAMES_OF_KEYS.map(json.dumps),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda some: f"[{','.join(some)}]")
+        | st.lists(st.tuples(NAMES_OF_KEYS.map(json.dumps), inner), max_size=3).map(
+            lambda some: "{" + ",".join(f"{key} : {value}" for key, value in some) + "}"
+        )
+    ),
+)
+
+
+@settings(max_examples=300)
+@given(VALUES)
+def test_the_fast_parser_is_trusted_where_no_key_repeats(text: str) -> None:
+    body = f'{{"inputs":{text}}}'.encode()
+    assert has_all_keys(body, orjson.loads(body)) is not repeats(scan(body))
+    assert load(body) == scan(body)
+
+
+def repeats(value: object) -> bool:
+    if isinstance(value, JsonObject):
+        return bool(value.repeated is not None or any(map(repeats, value.values())))
+    return isinstance(value, list) and any(map(repeats, value))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"inputs": [f"user:{n}" for n in range(2000)]},
+        {"inputs": [f'"\\:{n}' for n in range(2000)]},
+        {"inputs": {"x": [{"b64": "aGk="} for _ in range(2000)]}},
+        {"instances": [{"a": f"{n}:", "b": [[n], [{"b64": ""}]]} for n in range(2000)]},
+    ],
+)
+def test_colons_and_nesting_need_no_slow_parser(
+    document: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.modelserver.codec.request.scan", None)
+    assert load(orjson.dumps(document)) == document
 
 
 def code_of(body: bytes, dtype: str) -> Code:

@@ -8,6 +8,7 @@ import orjson
 
 from serving.modelserver.codec.debug import describe
 from serving.modelserver.codec.dense import checked, regular
+from serving.modelserver.codec.keys import has_all_keys
 from serving.modelserver.codec.rows import read_rows
 from serving.modelserver.codec.scan import scan
 from serving.modelserver.codec.values import build, is_base64
@@ -48,13 +49,13 @@ def load(body: bytes) -> object:
     """Return the JSON value of a body, by the fast parser where that is safe.
 
     orjson takes strict JSON only, and so nothing that `scan` would refuse. It hides
-    repeated keys, though: unless every colon of the text is a key's own, `scan` reads.
+    repeated keys, though: where keys are fewer than the text has, `scan` reads.
     """
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         return scan(body)
-    return document if body.count(b":") == _num_keys(document) else scan(body)
+    return document if has_all_keys(body, document) else scan(body)
 
 
 def read_tensors(request: Request, inputs: Inputs) -> tuple[bool, dict[str, Array]]:
@@ -105,19 +106,6 @@ def _read_columns(value: Any, inputs: Inputs) -> dict[str, Array]:
         shape, flat = regular(value[name], dtype) or checked(value[name], dtype)
         tensors[name] = build(flat, shape, dtype)
     return tensors
-
-
-def _num_keys(document: object) -> int:
-    """Count the keys that a request has where requests have them."""
-    if not isinstance(document, dict):
-        return 0
-    count = len(document)
-    for value in document.values():
-        if isinstance(value, dict):
-            count += len(value)
-        elif isinstance(value, list):
-            count += sum(len(item) for item in value if isinstance(item, dict))
-    return count
 
 
 def _format_error(body: dict[str, Any], problem: str) -> StatusError:
