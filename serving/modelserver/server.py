@@ -14,6 +14,7 @@ from serving.modelserver.event_loop import EventLoop
 from serving.modelserver.flags import Flags
 from serving.modelserver.front_desk import FrontDesk
 from serving.modelserver.grpc_server import GrpcServer
+from serving.modelserver.lifecycle import Loaded
 from serving.modelserver.limits import Admission
 from serving.modelserver.manager import ManagerOptions, ModelManager
 from serving.modelserver.metrics import ServingMetrics
@@ -45,6 +46,7 @@ class ModelServer:
     def __init__(self, flags: Flags) -> None:
         self.flags = flags
         self.registry = Registry()
+        self._ending = False
         self._rest_port = flags.rest_api_port
         if flags.rest_api_port and flags.rest_api_port == flags.port:
             logger.error("--rest_api_port equals --port: serving without REST.")
@@ -81,7 +83,7 @@ class ModelServer:
             flags,
             self._events.loop,
             batching,
-            lambda servable: absorb(servable, self.metrics),
+            self._part_with,
         )
         self._folders = Folders(self._launcher, self._events.loop)
         self._manager = ModelManager(
@@ -125,11 +127,13 @@ class ModelServer:
             self._poller.stop()
         self._events.run(self._close())
         self._request_log.close(_LAST_LOGS_S)
+        self._ending = True
         self._folders.close()
-        self._launcher.close()
-        self._manager.stop(timeout_s=1.0)
         for servable in self.registry.close():
             servable.close()
+        # Returns when all workers have ended.
+        self._launcher.close()
+        self._manager.stop(timeout_s=1.0)
         self._events.close()
 
     def ready_line(self) -> str:
@@ -165,6 +169,11 @@ class ModelServer:
         """Act on a configuration that the registry has taken."""
         self._request_log.keep(self.registry.log_prefixes())
         self._manager.look()
+
+    async def _part_with(self, servable: Loaded) -> None:
+        """Take over what a worker has counted, unless nobody will ask for it."""
+        if not self._ending:
+            await absorb(servable, self.metrics)
 
     def _workers(self) -> list[tuple[str, int, int]]:
         """Return model, version and process id of each worker."""

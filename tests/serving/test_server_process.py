@@ -533,11 +533,13 @@ def test_sigterm_finishes_what_is_in_flight_and_logs_no_request(
         for thread in threads:
             thread.start()
         time.sleep(0.4)
+        others = [*children(running.pid), *workers(running)]
         running.send_signal(signal.SIGTERM)
         for thread in threads:
             thread.join()
         assert results == [(1,), (1,)]
         assert running.wait(20) == 0
+        assert not [pid for pid in others if Path(f"/proc/{pid}").exists()]
     assert running.stderr is not None
     log = running.stderr.read()
     # Earlier tests made loads fail and killed a worker, which is told as such.

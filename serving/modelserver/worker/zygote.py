@@ -7,6 +7,7 @@ seconds and half a gigabyte. Nothing here runs an op: TensorFlow's threads, whic
 fork would survive, start with the first one.
 """
 
+import contextlib
 import gc
 import logging
 import os
@@ -42,6 +43,7 @@ def main(control: socket.socket) -> None:
     while True:
         data, descriptors, _, _ = socket.recv_fds(control, _MAX_ORDER_BYTES, 1)
         if not data:
+            _await_workers()
             return
         with socket.socket(fileno=descriptors[0]) as connection:
             if os.fork():
@@ -49,6 +51,14 @@ def main(control: socket.socket) -> None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             control.close()
             process.serve(connection, Order.from_bytes(data))
+
+
+def _await_workers() -> None:
+    """Wait for all workers, which end with the front process as this one does."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
 
 
 def _reap(number: int, frame: FrameType | None) -> None:
