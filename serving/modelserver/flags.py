@@ -112,10 +112,12 @@ class Flags:
         False, "answer gRPC Predict with tensor_content"
     )
     tensorflow_session_parallelism: int = _flag(
-        0, "threads of TensorFlow, unless one of the next two says; 0 = it decides"
+        0, "threads of TensorFlow, unless one of the next two says"
     )
-    tensorflow_intra_op_parallelism: int = _flag(0, "threads within an op")
-    tensorflow_inter_op_parallelism: int = _flag(0, "threads across ops")
+    tensorflow_intra_op_parallelism: int = _flag(0, "threads within an op; 0 = one")
+    tensorflow_inter_op_parallelism: int = _flag(
+        0, "threads across ops; 0 = the one that the request has"
+    )
     version: bool = _flag(False, "print the version and exit")
     enable_profiler: bool = _idle(True, "the profiler service is not served")
     flush_filesystem_caches: bool = _idle(True, "files are mapped, not cached twice")

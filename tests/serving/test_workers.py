@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import queue
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from serving.modelserver.worker.frames import Decoder, Frame, Method, encode
 from serving.modelserver.worker.order import Order
 from serving.modelserver.worker.priority import in_the_shadow
 from serving.modelserver.worker.remote import RemoteServable
+from serving.modelserver.worker.turns import Turns
 
 FRAMES = st.builds(
     Frame,
@@ -141,11 +143,102 @@ def test_closing_is_no_loss(worker: Worker) -> None:
     assert not worker.lost.is_set()
 
 
-def test_work_in_the_shadow_has_a_low_priority_alone() -> None:
-    before = os.getpriority(os.PRIO_PROCESS, 0)
-    seen: list[int] = []
-    in_the_shadow(lambda: seen.append(os.getpriority(os.PRIO_PROCESS, 0)))
-    assert seen == [15]
-    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+def test_calls_are_worked_at_by_as_many_threads_as_may_be() -> None:
+    ours, theirs = socket.socketpair()
+    together, working, done = threading.Barrier(3), 0, queue.SimpleQueue[bytes]()
+    most = 0
+
+    def work(frame: Frame) -> None:
+        nonlocal working, most
+        working += 1
+        most = max(most, working)
+        together.wait(5)
+        working -= 1
+        done.put(frame.payload)
+
+    turns = Turns(theirs, work, most=3)
+    thread = threading.Thread(target=turns.run)
+    thread.start()
+    payloads = [b"%d" % number for number in range(9)]
+    # At once, and each by itself.
+    ours.sendall(b"".join(encode(Frame(1, 1, payload)) for payload in payloads[:5]))
+    for payload in payloads[5:]:
+        ours.sendall(encode(Frame(1, 1, payload)))
+    assert sorted(done.get(timeout=5) for _ in payloads) == payloads
+    assert most == 3
+    ours.close()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_the_end_is_noticed_while_every_thread_is_at_work() -> None:
+    ours, theirs = socket.socketpair()
+    busy, forever = threading.Event(), threading.Event()
+
+    def work(frame: Frame) -> None:
+        busy.set()
+        forever.wait()
+
+    thread = threading.Thread(target=Turns(theirs, work, most=1).run)
+    thread.start()
+    ours.sendall(2 * encode(Frame(1, 1, b"x")))
+    assert busy.wait(5)
+    ours.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    forever.set()
+
+
+def standing() -> tuple[int, int]:
+    return os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def test_work_in_the_shadow_runs_when_nothing_else_does() -> None:
+    before = standing()
+    seen: list[tuple[int, int]] = []
+    started, ended = threading.Event(), threading.Event()
+
+    def helper() -> None:
+        seen.append(standing())
+        started.set()
+        ended.wait(5)
+        seen.append(standing())
+
+    thread = threading.Thread(target=helper)
+
+    def work() -> None:
+        seen.append(standing())
+        thread.start()
+        started.wait(5)
+
+    in_the_shadow(work)
+    ended.set()
+    thread.join()
+    # Who may not raise a priority again lowers that of the one thread.
+    low = (os.SCHED_IDLE, before[1]) if may_raise() else (os.SCHED_OTHER, 15)
+    assert seen == [low, low, before if may_raise() else low]
+    assert standing() == before
     with pytest.raises(ValueError, match="told"):
         in_the_shadow(lambda: exec("raise ValueError('told')"))
+
+
+def may_raise() -> bool:
+    return os.geteuid() == 0
+
+
+@pytest.mark.skipif(not may_raise(), reason="only root gets priority back")
+def test_work_that_starves_gets_more_and_more() -> None:
+    seen: list[tuple[int, int]] = []
+
+    def work() -> None:
+        deadline = time.monotonic() + 10
+        while len(seen) < 5 and time.monotonic() < deadline:
+            time.sleep(0.01)
+            if standing() not in seen:
+                seen.append(standing())
+
+    before = standing()
+    in_the_shadow(work, patience_s=0.3)
+    steps = [(os.SCHED_OTHER, nice) for nice in (15, 10, 5, before[1])]
+    assert seen == [(os.SCHED_IDLE, before[1]), *steps]
+    assert standing() == before

@@ -7,16 +7,15 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 from serving.modelserver.errors import Code, StatusError
 from serving.modelserver.worker import frames
-from serving.modelserver.worker.frames import Decoder, Frame, Method
+from serving.modelserver.worker.frames import Frame, Method
 from serving.modelserver.worker.order import Order
 from serving.modelserver.worker.priority import in_the_shadow
+from serving.modelserver.worker.turns import Turns
 
-_READ_BYTES = 2**18
 _MOST_THREADS = 256
 logger = logging.getLogger(__name__)
 # What a call comes to: an answer of bytes; a StatusError otherwise.
@@ -50,20 +49,10 @@ class _Worker:
         self._order = order
         self._sending = threading.Lock()
         self._handler: Handler | None = None
-        self._threads = ThreadPoolExecutor(_num_threads(order))
 
     def run(self) -> None:
         threading.Thread(target=self._get_ready, name="load", daemon=True).start()
-        decoder = Decoder()
-        while data := self._receive():
-            for frame in decoder.feed(data):
-                self._threads.submit(self._answer, frame)
-
-    def _receive(self) -> bytes:
-        try:
-            return self._connection.recv(_READ_BYTES)
-        except ConnectionError:
-            return b""
+        Turns(self._connection, self._answer, _num_threads(self._order)).run()
 
     def _get_ready(self) -> None:
         try:
