@@ -4,7 +4,7 @@ Of a request only the model spec is read here; the rest goes to the worker as it
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import grpc
@@ -20,6 +20,8 @@ from serving.messages import (
 )
 from serving.modelserver.errors import Code, StatusError, invalid_argument
 from serving.modelserver.front_desk import FrontDesk
+from serving.modelserver.metrics import ServingMetrics
+from serving.modelserver.metrics_page import absorb_all
 from serving.modelserver.model_spec import ModelSpec
 from serving.modelserver.registry import Registry
 from serving.modelserver.reload import Reloader
@@ -47,7 +49,7 @@ def services(desk: FrontDesk, reloader: Reloader) -> list[grpc.GenericRpcHandler
         "GetModelMetadata": prediction.metadata,
         **{name: prediction.inference(name) for name in _INFERENCE},
     }
-    models = ModelService(desk.registry, reloader)
+    models = ModelService(desk.registry, desk.metrics, reloader)
     management = {
         "GetModelStatus": models.status,
         "HandleReloadConfigRequest": models.reload,
@@ -112,17 +114,31 @@ class PredictionService:
 class ModelService:
     """Requests about the server's models, which need none of them."""
 
-    def __init__(self, registry: Registry, reloader: Reloader) -> None:
+    def __init__(
+        self, registry: Registry, metrics: ServingMetrics, reloader: Reloader
+    ) -> None:
         self._registry = registry
+        self._metrics = metrics
         self._reloader = reloader
 
     async def reload(self, request: bytes, context: Context) -> bytes:
-        """Apply another configuration, and wait until its new models serve."""
-        config = _parsed(ReloadConfigRequest, request).config
-        await self._reloader.reload(config, context.time_remaining())
+        """Apply another configuration, and wait until its new models serve.
+
+        The answer tells by how much the metrics have grown that the request names.
+        """
+        message = _parsed(ReloadConfigRequest, request)
+        before = await self._counts(message.metric_names)
+        await self._reloader.reload(message.config, context.time_remaining())
         response = ReloadConfigResponse()
         response.status.SetInParent()
+        for name, count in (await self._counts(message.metric_names)).items():
+            response.metric.add(name=name, int64_value_increase=count - before[name])
         return bytes(response.SerializeToString())
+
+    async def _counts(self, names: Collection[str]) -> dict[str, int]:
+        if names:
+            await absorb_all(self._registry, self._metrics)
+        return self._metrics.counts(names) if names else {}
 
     async def status(self, request: bytes, context: Context) -> bytes:
         """Return the state of one or all versions of a model."""

@@ -63,10 +63,16 @@ def regress(
 
 
 def answer_multi_inference(
-    servable: Servable, version: int, request: bytes, *, check_method: bool = False
+    servable: Servable,
+    version: int,
+    request: bytes,
+    *,
+    check_method: bool = False,
+    observe: Callable[[int], None] = lambda count: None,
 ) -> bytes:
     """Answer a MultiInferenceRequest with a MultiInferenceResponse.
 
+    In: `observe`: told the number of examples of a request that succeeds.
     Raises: StatusError: see `multi_inference.multi_inference`.
     """
     asked = messages.MultiInferenceRequest.FromString(request)
@@ -80,6 +86,7 @@ def answer_multi_inference(
     ]
     examples = _examples(asked.input)
     results = multi_inference(servable, tasks, examples, check_method=check_method)
+    observe(len(examples))
     response = messages.MultiInferenceResponse()
     for task, result in zip(asked.tasks, results, strict=True):
         entry = response.results.add()

@@ -35,9 +35,14 @@ class MetricsPage:
         if target != self._path:
             text = f"Unexpected path: {target}. Should be {self._path}"
             return 400, text.encode()
-        loaded = self._registry.loaded()
-        await asyncio.gather(*(absorb(item, self._metrics) for _, _, item in loaded))
+        await absorb_all(self._registry, self._metrics)
         return 200, self._metrics.page()
+
+
+async def absorb_all(registry: Registry, metrics: ServingMetrics) -> None:
+    """Add what all workers have counted since they were last asked."""
+    loaded = registry.loaded()
+    await asyncio.gather(*(absorb(servable, metrics) for _, _, servable in loaded))
 
 
 async def absorb(servable: Loaded, metrics: ServingMetrics) -> None:

@@ -189,6 +189,11 @@ class _OnThisThread:
         return self.session.run(fetches, feed_dict, options=options)
 
 
+def is_file(path: str) -> bool:
+    """Tell whether something is there, local or remote."""
+    return bool(tf.io.gfile.exists(path))
+
+
 def register_ops() -> None:
     """Import the op libraries that our models may use; each is optional."""
     for name in ("tensorflow_text", "scann"):

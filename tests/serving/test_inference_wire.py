@@ -1,5 +1,6 @@
 """Classify, Regress and MultiInference, with the official stubs and over raw HTTP."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -190,6 +191,20 @@ def test_predict_takes_the_same_signatures(stub: Any) -> None:
 
 
 BOTH = [("m", "regress_x_to_y", REGRESS), ("m", "classify_x_to_y", CLASSIFY)]
+
+
+def test_multi_inference_counts_its_examples(stub: Any, address: Address) -> None:
+    def counted() -> list[int]:
+        page = ask(address.rest_port, "GET", "/monitoring/prometheus/metrics").body
+        name = rb":tensorflow:serving:request_example_count(?:s_count|s_sum|_total)"
+        return [int(n) for n in re.findall(name + rb'\{model="m"\} (\d+)', page)]
+
+    before = counted() or [0, 0, 0]
+    stub.MultiInference(tasks(*BOTH), timeout=20)
+    with pytest.raises(grpc.RpcError):
+        stub.MultiInference(tasks(*BOTH, asked=given()), timeout=20)
+    # The page lists totals before histograms, and their sums before their counts.
+    assert [a - b for a, b in zip(counted(), before, strict=True)] == [2, 2, 1]
 
 
 def test_multi_inference_answers_in_order(stub: Any) -> None:

@@ -24,6 +24,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving.messages import HealthCheckRequest, HealthCheckResponse
 from serving.modelserver.server import ModelServer
+from serving.modelserver.tfrecord import as_record
 from tests.serving.support import Address, ask
 
 PAGE = "/monitoring/prometheus/metrics"
@@ -52,8 +53,11 @@ class Operator:
         )
         self._before = (models / "models.config").read_text()
 
-    def reload(self, **labels: dict[str, int]) -> None:
-        """Serve the models of the session, and those named here with their labels."""
+    def reload(self, *metrics: str, **labels: dict[str, int]) -> Any:
+        """Serve the models of the session, and those named here with their labels.
+
+        In: `metrics`: what the answer is to tell the growth of.
+        """
         config = text_format.Parse(
             self._before, model_server_config_pb2.ModelServerConfig()
         )
@@ -65,10 +69,12 @@ class Operator:
             )
             model.model_version_policy.all.SetInParent()
             model.version_labels.update(versions)
-        self.send(config)
+        return self.send(config, *metrics)
 
-    def send(self, config: Any) -> Any:
-        request = model_management_pb2.ReloadConfigRequest(config=config)
+    def send(self, config: Any, *metrics: str) -> Any:
+        request = model_management_pb2.ReloadConfigRequest(
+            config=config, metric_names=metrics
+        )
         return self.models.HandleReloadConfigRequest(request, timeout=60)
 
     def states(self, model: str) -> list[tuple[int, int]]:
@@ -299,6 +305,25 @@ def test_requests_are_on_the_page(operator: Operator) -> None:
     workers = [name for name in after if name.startswith("tandem_worker_threads{")]
     assert any('model_name="m",version="124"' in name for name in workers)
     assert after["tandem_requests_in_server{}"] == 0
+
+
+def test_a_reload_tells_what_its_loads_have_counted(operator: Operator) -> None:
+    from tests.serving.models import save_halver
+
+    version = operator.root / "green" / "1"
+    save_halver(version)
+    extra = version / "assets.extra"
+    extra.mkdir()
+    (extra / "mlmd_uuid").write_text("an-id")
+    # Records without a request are read as well.
+    (extra / "tf_serving_warmup_requests").write_bytes(3 * as_record(b""))
+    name = "/tensorflow/serving/model_warmup_records_read"
+    told = operator.reload(name, "/none", green={})
+    grown = {metric.name: metric.int64_value_increase for metric in told.metric}
+    assert grown == {name: 3, "/none": 0}
+    assert not operator.reload().metric
+    page = operator.page()
+    assert page[':tensorflow:serving:mlmd_map{model_name="green",version="1"}'] == 0
 
 
 def test_the_page_as_upstream_serves_it(operator: Operator) -> None:

@@ -5,6 +5,7 @@ Latency counts what succeeded; `API` is as upstream has it: `Predict` over gRPC,
 verb of the URL over REST, nothing for status and metadata.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -86,6 +87,7 @@ WORKER_DEATHS = Family(
     name="tandem_worker_deaths_total", kind="counter", labels=("model_name",)
 )
 _ALL = [value for value in list(globals().values()) if isinstance(value, Family)]
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_]")
 # An enum's own `name` takes as long as all the rest of counting a request.
 _NAMES = {code: code.name for code in Code}
 # What a call reports of itself while it runs, such as how full the server is.
@@ -138,6 +140,13 @@ class ServingMetrics:
         self._store.observe(WARMUP_LATENCY, labels, latency_us)
         self._store.add(WARMUP_RECORDS, labels, records)
 
+    def note_metadata(self, model: str, version: int) -> None:
+        """Note that a version came with an id of ML Metadata.
+
+        As upstream's page does, which has no place for texts, it shows a zero for it.
+        """
+        self._store.add(MLMD_MAP, (model, str(version)), 0)
+
     def observe_queuing(self, thread_pool: str, latency_us: float) -> None:
         """Note how long a request waited for its batch."""
         self._store.observe(QUEUING_LATENCY, (thread_pool,), latency_us)
@@ -174,6 +183,19 @@ class ServingMetrics:
     def add_gauges(self, gauges: Gauges) -> None:
         """Show what this returns on each page, beside the counters."""
         self._gauges.append(gauges)
+
+    def counts(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the counts, over all labels, of metrics by their names upstream.
+
+        In: `names`: such as `/tensorflow/serving/request_count`; what is no counter is
+            0, as upstream has it.
+        """
+        totals = {
+            family.name: int(sum(series.total for _, series in found))
+            for family, found in self._store.collect()
+            if family.kind == "counter"
+        }
+        return {name: totals.get(_NO_NAME.sub(":", name), 0) for name in names}
 
     def page(self) -> bytes:
         """Return the Prometheus page."""

@@ -49,7 +49,11 @@ class Calls:
             Method.CLASSIFY: self._message(inference_calls.classify, classify),
             Method.REGRESS: self._message(inference_calls.regress, regress),
             Method.MULTI_INFERENCE: self._message(
-                inference_calls.answer_multi_inference, self._timed("MultiInference")
+                functools.partial(
+                    inference_calls.answer_multi_inference,
+                    observe=functools.partial(metrics.observe_examples, self._model),
+                ),
+                self._timed("MultiInference"),
             ),
             Method.METADATA: self._metadata,
             Method.REST_PREDICT: self._rest_predict,

@@ -1,5 +1,6 @@
 """From an order to a version that answers: threads first, then the model, then warm."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 
@@ -16,6 +17,7 @@ from serving.modelserver.metrics import ServingMetrics
 from serving.modelserver.servable import (
     Parallelism,
     SavedModel,
+    is_file,
     load_saved_model,
     open_session,
 )
@@ -31,6 +33,7 @@ _METHODS = {
     "regress": Method.REGRESS,
     "multi_inference": Method.MULTI_INFERENCE,
 }
+_METADATA = ("assets.extra", "mlmd_uuid")
 # TensorFlow's own choice is one for each CPU. Requests then wait for threads to wake up
 # for every small op, and take half as much CPU time again, twice as much in a text
 # encoder; several requests at a time use several CPUs anyway.
@@ -78,6 +81,8 @@ class Version:
         )
         if self._order.flags.enable_model_warmup:
             self._warm_up(self._new_calls(self._model, queued=False))
+        if is_file(os.path.join(self._order.path, *_METADATA)):
+            self._metrics.note_metadata(self._order.model, self._order.version)
         self._calls = self._new_calls(self._model, queued=True)
 
     def answer(self, frame: Frame) -> bytes:
