@@ -522,7 +522,8 @@ def test_sigterm_finishes_what_is_in_flight_and_logs_no_request(
         except ServingError as err:
             results.append(err)
 
-    with GrpcClient(address.grpc) as one, RestClient(address.rest) as two:
+    one = GrpcClient(address.grpc, timeout_s=30.0)
+    with one, RestClient(address.rest, timeout_s=30.0) as two:
         swap(one, root)
         # It asks for a signature once; nobody could answer that after the signal.
         two.predict("kinds", {"n": np.array([1], np.int32)}, "slow")
