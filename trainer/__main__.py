@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from data.cli import tell_errors
-from trainer.config import read_experiment
+from data.errors import ConfigError
+from trainer.config import SEVERAL, read_experiment
 from trainer.distributed.cluster import check_alone
 from trainer.distributed.supervisor import supervise
 from trainer.experiment import Experiment
@@ -66,7 +67,7 @@ def experiment_command(run: Callable[..., None]) -> Callable[..., None]:
             config=config, path=toml, out=folder, start_from=start_from
         )
         lock = partial(locked, folder, stale_after_s=60 * stale_minutes)
-        if config.train.strategy == "multi_worker":
+        if config.train.strategy in SEVERAL:
             _run_together(experiment, lock, partial(run, experiment, **options))
             return
         check_alone(os.environ)
@@ -84,7 +85,7 @@ def _run_together(
     run: Callable[[], None],
 ) -> None:
     """Run a command on the worker that leads; the others take part in its fits."""
-    from trainer.distributed.workers import team
+    from trainer.distributed.team import team
 
     with team(experiment.config.train) as crew:
         if crew.leads:
@@ -161,16 +162,33 @@ def export(experiment: Experiment) -> None:
     show_default=True,
     help="How often all start again after one was lost.",
 )
+@click.option(
+    "--servers",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Parameter servers beside them; the first worker leads and takes no steps.",
+)
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED)
-def supervise_command(workers: int, restarts: int, arguments: tuple[str, ...]) -> None:
+@tell_errors()
+def supervise_command(
+    workers: int, restarts: int, servers: int, arguments: tuple[str, ...]
+) -> None:
     """Run a command as several workers of this machine.
 
     As in: python -m trainer supervise --workers 2 -- train TOML --out OUT. If one is
     lost, all start again, from the newest checkpoint.
     """
     command = [sys.executable, "-m", "trainer", *arguments]
-    command += ["--set", "train.strategy=multi_worker"]
-    raise SystemExit(supervise(command, workers=workers, restarts=restarts))
+    if servers and workers < 2:
+        raise ConfigError(
+            f"--servers {servers} with --workers {workers}: expected 2 workers or "
+            "more, of which the first leads and takes no steps."
+        )
+    strategy = "parameter_server" if servers else "multi_worker"
+    command += ["--set", f"train.strategy={strategy}"]
+    status = supervise(command, workers=workers, restarts=restarts, servers=servers)
+    raise SystemExit(status)
 
 
 def change_command(run: Callable[[str, str], Any]) -> Callable[..., None]:

@@ -19,7 +19,9 @@ from trainer.jobs.config import PipelineConfig
 IndexKind = Literal["brute_force", "partitioned", "scann"]
 TableDtype = Literal["float32", "float16"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-Strategy = Literal["none", "mirrored", "multi_worker"]
+Strategy = Literal["none", "mirrored", "multi_worker", "parameter_server"]
+SEVERAL = ("multi_worker", "parameter_server")
+"""Strategies of several processes, which TF_CONFIG names."""
 
 
 def _positive(config: Any, *names: str) -> None:
@@ -230,10 +232,10 @@ class TrainConfig:
     `precision`: the numbers that layers compute in; variables, losses and what is
     exported are float32. `strategy`: who takes the steps: one device, or the GPUs of
     this machine, `devices` of them, 0 for all, or several machines, which TF_CONFIG
-    names to each. A batch is the whole one of
-    `batch_size` and the result the same, whatever their number. `checkpoint_steps`:
-    a checkpoint after so many steps too, so that no more are lost; 0 for one after
-    each epoch.
+    names to each; with parameter servers, tables are divided over them into parts of
+    `shard_mb` or more, in 2^20 bytes. A batch is the whole one of `batch_size` and the
+    result the same, whatever their number. `checkpoint_steps`: a checkpoint after so
+    many steps too, so that no more are lost; 0 for one after each epoch.
     """
 
     seed: int = 42
@@ -243,10 +245,11 @@ class TrainConfig:
     precision: Precision = "float32"
     strategy: Strategy = "none"
     devices: int = 0
+    shard_mb: float = 16.0
     checkpoint_steps: int = 0
 
     def __post_init__(self) -> None:
-        _positive(self, "clip_norm", "validation_events")
+        _positive(self, "clip_norm", "validation_events", "shard_mb")
         if self.events_in_memory < 0:
             raise ConfigError("events_in_memory is below 0.")
         if self.precision == "mixed_float16":
@@ -264,7 +267,7 @@ class TrainConfig:
             )
 
 
-WHERE_FITTED = ("strategy", "devices", "checkpoint_steps")
+WHERE_FITTED = ("strategy", "devices", "shard_mb", "checkpoint_steps")
 """Fields of TrainConfig that change nothing about a fitted model."""
 
 

@@ -1,6 +1,6 @@
-"""One worker of two that fit a retrieval model, for `tests.integration.test_workers`.
+"""One process of several that fit a retrieval model, for `test_workers` beside it.
 
-`python -m tests.integration.one_worker TOML OUT`, with TF_CONFIG set.
+`python -m tests.integration.one_worker TOML OUT STRATEGY`, with TF_CONFIG set.
 """
 
 import json
@@ -14,7 +14,8 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 from data.cli import tell_errors
 from trainer.__main__ import STATUSES
 from trainer.config import read_experiment
-from trainer.distributed.workers import team
+from trainer.distributed.cluster import VARIABLE
+from trainer.distributed.team import team
 from trainer.experiment import Experiment
 from trainer.fitting.fitter import Fitter
 from trainer.stages.follow import follow
@@ -34,16 +35,16 @@ def fit(experiment: Experiment, out: Path) -> None:
 
 
 @tell_errors(STATUSES)
-def main(toml: Path, out: Path) -> None:
+def main(toml: Path, out: Path, strategy: str) -> None:
     """Lead, or follow."""
-    config = read_experiment(toml, ["train.strategy=multi_worker"])
+    config = read_experiment(toml, [f"train.strategy={strategy}"])
     experiment = Experiment(config=config, path=toml, out=str(out))
+    role = json.loads(os.environ[VARIABLE])["task"]["type"]
     with team(config.train) as crew:
-        role = "chief" if crew.leads else "worker"
         with (out / f"{role}.pids").open("a") as file:
             print(os.getpid(), file=file)
         fit(experiment, out) if crew.leads else follow(crew, experiment)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

@@ -1,4 +1,4 @@
-"""Two workers on loopback, one of them killed, end where one process ends."""
+"""Processes on loopback, one of them killed, end where a single one ends."""
 
 import json
 import os
@@ -42,14 +42,20 @@ epochs = {EPOCHS}
 [train]
 checkpoint_steps = {STEPS}
 validation_events = 200
+shard_mb = 0.0005
 """
-WAIT_S = 300
+PROCESSES = {
+    "multi_worker": {"workers": 2},
+    "parameter_server": {"workers": 3, "servers": 1},  # The first of them leads.
+}
+ROLES = ["ps", "worker", "chief"]
+WAIT_S = 600
 Result = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Killed:
-    """A job of two workers of which one was killed."""
+    """A job of several processes of which one was killed."""
 
     status: int
     result: Result
@@ -57,11 +63,12 @@ class Killed:
     state_at_kill: dict[str, Any]
 
 
-def alone(toml: Path, out: Path) -> Result:
+@pytest.fixture(scope="module")
+def expected(toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
     """Fit the same model in this process."""
     from tests.integration.one_worker import fit
 
-    out.mkdir()
+    out = tmp_path_factory.mktemp("one")
     config = read_experiment(toml)
     fit(Experiment(config=config, path=toml, out=str(out)), out)
     result: Result = json.loads((out / "result.json").read_text())
@@ -87,20 +94,25 @@ def toml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_planted(folder, extra_toml=TABLES).toml
 
 
-@pytest.fixture(scope="module")
-def killed(toml: Path, tmp_path_factory: pytest.TempPathFactory) -> Killed:
-    out = tmp_path_factory.mktemp("two") / "out"
-    out.mkdir()
+@pytest.fixture(scope="module", params=PROCESSES)
+def killed(
+    request: pytest.FixtureRequest,
+    toml: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Killed:
+    strategy = request.param
+    out = tmp_path_factory.mktemp("several")
     seed = int(os.environ.get("TANDEM_SEED", "7"))
     draw = random.Random(seed)
-    role = draw.choice(["chief", "worker"])
+    role = draw.choice(["chief", "worker"] if strategy == "multi_worker" else ROLES)
     epoch, delay_s = draw.randrange(EPOCHS), draw.random() / 10
     print(f"seed {seed}: {role} dies in epoch {epoch + 1}, {delay_s * 1e3:.0f} ms in")
     seen: list[Any] = []
     killer = threading.Thread(target=kill_one, args=(out, role, epoch, delay_s, seen))
     killer.start()
     command = [sys.executable, "-m", "tests.integration.one_worker", str(toml)]
-    status = supervise([*command, str(out)], workers=2, restarts=3)
+    command += [str(out), strategy]
+    status = supervise(command, restarts=3, **PROCESSES[strategy])
     killer.join()
     result = json.loads((out / "result.json").read_text())
     chiefs = len((out / "chief.pids").read_text().split())
@@ -114,10 +126,7 @@ def test_one_is_killed_and_all_start_again(killed: Killed) -> None:
     assert killed.state_at_kill["batch"] % STEPS == 0
 
 
-def test_it_ends_as_one_process_does(
-    killed: Killed, toml: Path, tmp_path: Path
-) -> None:
-    expected = alone(toml, tmp_path / "out")
+def test_it_ends_as_one_process_does(killed: Killed, expected: Result) -> None:
     assert killed.result["best"] == expected["best"]
     for name in ("loss", "val_ndcg@10"):
         curves = [[row[name] for row in r["curve"]] for r in (killed.result, expected)]

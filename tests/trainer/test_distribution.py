@@ -89,14 +89,21 @@ def test_where_a_model_is_fitted_is_no_part_of_its_name(planted: Planted) -> Non
     def tables(*overrides: str) -> dict[str, Any]:
         return read_experiment(planted.toml, overrides).model_tables()
 
-    spread = ("train.strategy=mirrored", "train.devices=2", "train.checkpoint_steps=9")
+    spread = ["train.strategy=mirrored", "train.devices=2", "train.shard_mb=0.5"]
+    spread.append("train.checkpoint_steps=9")
     assert tables(*spread) == tables()
     assert tables("train.precision=mixed_bfloat16") != tables()
 
 
-def test_a_command_that_meets_no_other_workers_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"multi_worker.*this command does not"):
-        crew_of(TrainConfig(strategy="multi_worker"))
+@pytest.mark.parametrize("strategy", ["multi_worker", "parameter_server"])
+def test_a_command_that_meets_no_others_is_refused(strategy: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"{strategy}.*this command does not"):
+        crew_of(TrainConfig(strategy=strategy))
+
+
+def test_a_part_of_a_table_holds_something() -> None:
+    with pytest.raises(ConfigError, match="shard_mb is 0"):
+        TrainConfig(shard_mb=0)
 
 
 def test_replicas_without_a_gpu_are_refused() -> None:

@@ -38,7 +38,8 @@ def vertex(*words: str) -> Any:
 def test_a_custom_job_has_a_pool_for_each_role() -> None:
     request = vertex(
         *("--kind=custom", "--set", "pipeline.workers=3"),
-        *("--set", "pipeline.parameter_servers=2", "--set", "train.seed=7"),
+        *("--set", "pipeline.parameter_servers=2"),
+        *("--set", "train.strategy=parameter_server"),
         *("--set", "pipeline.resources.gpus=1"),
         *("--set", "pipeline.resources.accelerator=NVIDIA_TESLA_T4"),
     )
@@ -53,7 +54,7 @@ def test_a_custom_job_has_a_pool_for_each_role() -> None:
     assert spec["scheduling"]["restartJobOnWorkerRestart"] is True
     assert pools[0]["containerSpec"]["args"] == [
         *("trainer", "train", TOML, "--out", "gs://my-bucket/t/ml-100k"),
-        *("--set", "train.seed=7"),
+        *("--set", "train.strategy=parameter_server"),
     ]
 
 
@@ -89,8 +90,17 @@ def test_a_pipeline_job_carries_the_pipeline_and_its_parameters() -> None:
             (
                 *("--kind=custom", "--set=pipeline.workers=1"),
                 "--set=pipeline.parameter_servers=1",
+                "--set=train.strategy=parameter_server",
             ),
             "parameter_servers without workers",
+        ),
+        (
+            ("--kind=custom", "--set=pipeline.parameter_servers=1"),
+            'parameter_servers is 1 with [train] strategy = "none"',
+        ),
+        (
+            ("--kind=custom", "--set=train.strategy=parameter_server"),
+            'parameter_servers is 0 with [train] strategy = "parameter_server"',
         ),
     ],
 )

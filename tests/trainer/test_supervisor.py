@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from trainer.__main__ import main
 from trainer.distributed import supervisor
 from trainer.distributed.supervisor import RETRY, supervise
 
@@ -36,9 +38,11 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, chief: str, worker: str, restarts: int = 3) -> int:
+def run(
+    folder: Path, chief: str, worker: str, restarts: int = 3, servers: int = 0
+) -> int:
     command = [sys.executable, str(folder / "worker.py"), str(folder), chief, worker]
-    return supervise(command, workers=2, restarts=restarts)
+    return supervise(command, workers=2, restarts=restarts, servers=servers)
 
 
 def starts(folder: Path, role: str) -> int:
@@ -53,6 +57,23 @@ def test_all_done(quick: Path) -> None:
 def test_a_killed_worker_starts_all_again(quick: Path) -> None:
     assert run(quick, "waits,0", "killed,0") == 0
     assert (starts(quick, "chief"), starts(quick, "worker")) == (2, 2)
+
+
+def test_those_that_serve_are_ended_when_all_is_done(quick: Path) -> None:
+    assert run(quick, "0", "waits", servers=1) == 0
+    assert starts(quick, "chief") == 1
+
+
+def test_a_killed_server_starts_all_again(quick: Path) -> None:
+    assert run(quick, "waits,0", "killed,waits", servers=1) == 0
+    assert (starts(quick, "chief"), starts(quick, "ps")) == (2, 2)
+
+
+def test_servers_want_a_worker_beside_the_one_that_leads() -> None:
+    words = ["supervise", "--workers=1", "--servers=1", "--", "train", "a.toml"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "--servers 1 with --workers 1: expected 2 workers" in result.output
 
 
 def test_a_killed_chief_starts_all_again(quick: Path) -> None:

@@ -17,26 +17,45 @@ EXAMPLE = (
     '{"cluster": {"chief": ["host-0:2222"], "worker": ["host-1:2222"]}, '
     '"task": {"type": "chief", "index": 0}}'
 )
+_HERE = {
+    "multi_worker": "--workers 2",
+    "parameter_server": "--workers 3 --servers 1",
+}
 ROLES = ("chief", "worker")
+SERVERS = "ps"
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The addresses of all workers by role, and which of them this process is."""
+    """The addresses of all processes by role, and which of them this one is.
+
+    `addresses`: of the chief, the workers and, where there are any, the parameter
+    servers, in that order.
+    """
 
     addresses: dict[str, list[str]]
     role: str
     index: int
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> "Cluster":
-        """Read TF_CONFIG. Raises: ConfigError, naming the field that is wrong."""
+    def of(cls, environment: Mapping[str, str], strategy: str) -> "Cluster":
+        """Read TF_CONFIG, as a strategy of several processes wants it.
+
+        Raises: ConfigError, naming the field that is wrong.
+        """
+        found = cls._read(environment, strategy)
+        found._check(strategy)
+        return found
+
+    @classmethod
+    def _read(cls, environment: Mapping[str, str], strategy: str) -> "Cluster":
         text = environment.get(VARIABLE, "")
         if not text:
             raise ConfigError(
-                f'[train] strategy is "multi_worker", and {VARIABLE} is not set, so '
+                f'[train] strategy is "{strategy}", and {VARIABLE} is not set, so '
                 "this process knows no others. Kubeflow and Vertex AI set it; here, "
-                "run: python -m trainer supervise --workers 2 -- train TOML."
+                f"run: python -m trainer supervise {_HERE.get(strategy, '')} -- train "
+                "TOML."
             )
         try:
             told = json.loads(text)
@@ -46,10 +65,32 @@ class Cluster:
         addresses = _addresses(_table(table.get("cluster"), "cluster"))
         task = _table(table.get("task"), "task")
         role = {"master": "chief"}.get(str(task.get("type")), task.get("type"))
-        if role not in ROLES or role not in addresses:
+        if role not in addresses:
             found = f"one of {', '.join(addresses)}"
             raise _wrong("task.type", role, f"{found}; no other takes part in training")
         return cls(addresses, role, _index(task.get("index"), len(addresses[role])))
+
+    def _check(self, strategy: str) -> None:
+        """Raise ConfigError unless a strategy has those that it wants."""
+        if strategy != "parameter_server":
+            if SERVERS in self.addresses:
+                raise ConfigError(
+                    f'{VARIABLE} cluster names parameter servers, "{SERVERS}", and '
+                    f'[train] strategy is "{strategy}". Take strategy = '
+                    '"parameter_server", or start none of them.'
+                )
+            return
+        if SERVERS not in self.addresses:
+            raise ConfigError(
+                f'[train] strategy is "parameter_server", and {VARIABLE} cluster names '
+                f'no "{SERVERS}", found {", ".join(self.addresses)}. Start parameter '
+                'servers, or take strategy = "multi_worker".'
+            )
+        if not self.roles()["worker"]:
+            raise ConfigError(
+                f'{VARIABLE} cluster: found no "worker" beside the one that leads, '
+                "which takes no steps. Expected one or more."
+            )
 
     @property
     def leads(self) -> bool:
@@ -60,6 +101,24 @@ class Cluster:
     def address(self) -> str:
         """Return where this process listens."""
         return self.addresses[self.role][self.index]
+
+    @property
+    def leader(self) -> str:
+        """Return where the process that leads listens."""
+        return next(iter(self.addresses.values()))[0]
+
+    def roles(self) -> dict[str, list[str]]:
+        """Return all addresses with a chief: the one that leads is no worker then."""
+        leader, *rest = [a for role in ROLES for a in self.addresses.get(role, [])]
+        servers = self.addresses.get(SERVERS, [])
+        return {"chief": [leader], "worker": rest, SERVERS: servers}
+
+    def task(self) -> tuple[str, int]:
+        """Return the role and the number that this process has in `roles`."""
+        if self.leads:
+            return "chief", 0
+        role = self.role
+        return role, self.roles()[role].index(self.address)
 
     @property
     def number(self) -> int:
@@ -87,19 +146,22 @@ class Cluster:
 def check_alone(environment: Mapping[str, str]) -> None:
     """Raise ConfigError where each of several processes would do the whole job."""
     try:
-        found = Cluster.of(environment)
+        found = Cluster._read(environment, "")
     except ConfigError:  # Not set, or of something else.
         return
     if found.number > 1:
+        who, strategy = "workers", "multi_worker"
+        if SERVERS in found.addresses:
+            who, strategy = "workers and parameter servers", "parameter_server"
         raise ConfigError(
-            f"{VARIABLE} names {found.number} workers, and [train] strategy is for "
+            f"{VARIABLE} names {found.number} {who}, and [train] strategy is for "
             "this one alone, so that each would do the whole job in one folder. Take "
-            'strategy = "multi_worker", or start one worker.'
+            f'strategy = "{strategy}", or start one worker.'
         )
 
 
 def _addresses(cluster: dict[str, Any]) -> dict[str, list[str]]:
-    """Return those of the chief and the workers, the chief first."""
+    """Return those of the chief, the workers and the parameter servers, so ordered."""
     named = {
         {"master": "chief"}.get(role, role): found for role, found in cluster.items()
     }
@@ -113,8 +175,9 @@ def _addresses(cluster: dict[str, Any]) -> dict[str, list[str]]:
                 raise _wrong(where, address, "HOST:PORT such as host-0:2222")
     if len(named.get("chief", [])) > 1:
         raise _wrong("cluster.chief", named["chief"], "one address")
-    taking_part = {role: named[role] for role in ROLES if role in named}
-    if not taking_part:
+    known = (*ROLES, SERVERS)
+    taking_part = {role: named[role] for role in known if role in named}
+    if not set(ROLES) & set(taking_part):
         raise _wrong("cluster", list(named), "a chief or workers among its roles")
     return taking_part
 

@@ -3,13 +3,15 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
 from trainer.config import Precision
 from trainer.distributed.precision import computing_in
 from trainer.models.base import CountedModel
+
+Model = TypeVar("Model", bound=CountedModel)
 
 
 class Crew:
@@ -41,6 +43,17 @@ class Crew:
         """
         with computing_in(self.precision), self.scope():
             yield
+
+    def made(self, make: Callable[[], Model]) -> Model:
+        """Make the model of a fit."""
+        with self.building():
+            return make()
+
+    def dismiss(self, reason: str = "") -> None:
+        """Let the others end. In: what went wrong, if it did."""
+
+    def bring_home(self) -> None:
+        """Give the model what training has changed, if that is kept elsewhere."""
 
     def send(self, order: dict[str, Any], folder: str) -> None:
         """Tell the others what is fitted in a folder; only where it `commands`."""

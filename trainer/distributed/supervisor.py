@@ -23,33 +23,40 @@ RETRY = 138
 POLL_S, GRACE_S = 0.1, 5.0
 
 
-def supervise(command: Sequence[str], *, workers: int, restarts: int) -> int:
+def supervise(
+    command: Sequence[str], *, workers: int, restarts: int, servers: int = 0
+) -> int:
     """Run a command as so many workers. Out: an exit status.
 
-    In: `restarts`: how often all may start again. A worker that was killed, or that
-    ended because another was, starts all again; any other failure is the result.
+    In: `servers`: how many parameter servers run it too. `restarts`: how often all
+    may start again. A process that was killed, or that ended because another was,
+    starts all again; any other failure is the result.
     """
     for attempt in range(restarts + 1):
         if attempt:
             say(f"Starting all {workers} workers again ({attempt} of {restarts}).")
-        with _started(command, workers) as running:
-            status = _wait(running)
+        with _started(command, environments(workers, servers)) as running:
+            status = _wait(running, servers > 0)
         if status >= 0 and status != RETRY:
             return status
     complain(f"A worker was lost {restarts + 1} times; see why, then run this again.")
     return RETRY
 
 
-def environments(workers: int) -> list[dict[str, str]]:
-    """Return what each worker finds in its environment: TF_CONFIG, free ports."""
+def environments(workers: int, servers: int = 0) -> list[dict[str, str]]:
+    """Return what each process finds in its environment: TF_CONFIG, free ports.
+
+    The workers come first, the one that leads before all others.
+    """
     with contextlib.ExitStack() as held:
         sockets = [
             held.enter_context(socket.create_server(("127.0.0.1", 0)))
-            for _ in range(workers)
+            for _ in range(workers + servers)
         ]
         found = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
-    cluster = {"chief": found[:1], **({"worker": found[1:]} if workers > 1 else {})}
-    tasks = [("chief", 0), *(("worker", i) for i in range(workers - 1))]
+    each = {"chief": found[:1], "worker": found[1:workers], "ps": found[workers:]}
+    cluster = {role: those for role, those in each.items() if those}
+    tasks = [(role, i) for role, those in cluster.items() for i in range(len(those))]
     return [
         {VARIABLE: json.dumps({"cluster": cluster, "task": {"type": t, "index": i}})}
         for t, i in tasks
@@ -58,26 +65,29 @@ def environments(workers: int) -> list[dict[str, str]]:
 
 @contextlib.contextmanager
 def _started(
-    command: Sequence[str], workers: int
+    command: Sequence[str], told: Sequence[dict[str, str]]
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Start the workers, tell which they are, and leave none behind."""
     running: list[subprocess.Popen[bytes]] = []
     try:
-        for number, found in enumerate(environments(workers)):
+        for number, found in enumerate(told):
             # All show the same progress; what goes wrong is told on stderr.
             output = None if number == 0 else subprocess.DEVNULL
             environment = {**os.environ, **found}
             running.append(subprocess.Popen(command, env=environment, stdout=output))
         pids = ", ".join(str(process.pid) for process in running)
-        say(f"{workers} workers run, the one that leads first: processes {pids}.")
+        say(f"{len(told)} processes run, the one that leads first: {pids}.")
         with _passed_on(running):
             yield running
     finally:
         _end(running)
 
 
-def _wait(running: Sequence[subprocess.Popen[bytes]]) -> int:
-    """Wait until the first one ends with all done, or one fails. Out: its status."""
+def _wait(running: Sequence[subprocess.Popen[bytes]], others_serve: bool) -> int:
+    """Wait until the first one ends with all done, or one fails. Out: its status.
+
+    In: `others_serve`: what leads does all, the others never end by themselves.
+    """
     while True:
         ended = [process.poll() for process in running]
         failed = [status for status in ended if status]
@@ -87,7 +97,7 @@ def _wait(running: Sequence[subprocess.Popen[bytes]]) -> int:
             lost = [s for s in ended if s and (s < 0 or s == RETRY)]
             return lost[0] if lost else failed[0]
         if ended[0] == 0:
-            return _rest_of(running)
+            return 0 if others_serve else _rest_of(running)
         time.sleep(POLL_S)
 
 

@@ -5,33 +5,25 @@ through the strategy's own collective operations, and all take the steps togethe
 between fits the others wait. It alone validates and writes what is kept.
 """
 
-import contextlib
 import functools
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from data import files
-from data.errors import ConfigError, DataError
-from trainer.config import Precision, TrainConfig
+from data.errors import DataError
+from trainer.config import Precision
 from trainer.distributed.cluster import VARIABLE, Cluster
 from trainer.distributed.replicas import Replicas
-from trainer.errors import TrainingError, WorkerLost
+from trainer.errors import TrainingError
 from trainer.models.base import CountedModel
 
 ORDER = "order.json"
-LOST = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.InternalError,
-)
 
 
 class Workers(Replicas):
@@ -61,7 +53,7 @@ class Workers(Replicas):
 
     def dismiss(self, reason: str = "") -> None:
         """Let the others end. In: what went wrong, if it did."""
-        if self.waits:
+        if self.leads and self.waits:
             self._send({"end": reason})
 
     def receive(self) -> dict[str, Any] | None:
@@ -131,48 +123,3 @@ class Workers(Replicas):
             autograph=False,
             reduce_retracing=True,
         )
-
-
-_teams: list[Workers] = []
-
-
-def team_here() -> Workers:
-    """Return those that were met. Raises: ConfigError where a command met none."""
-    if not _teams:
-        raise ConfigError(
-            '[train] strategy is "multi_worker", which train, evaluate and export take '
-            "and this command does not. Add --set train.strategy=none, or mirrored."
-        )
-    return _teams[0]
-
-
-@contextlib.contextmanager
-def team(train: TrainConfig) -> Iterator[Workers]:
-    """Meet the others, and let them end when the one that leads has.
-
-    Raises: WorkerLost when one of them is gone.
-    """
-    crew = None
-    try:
-        # Once a process, before TensorFlow does anything else.
-        crew = Workers(Cluster.of(os.environ), train.precision)
-        _teams.append(crew)
-        yield crew
-        if crew.leads:
-            crew.dismiss()
-    except LOST as err:
-        raise WorkerLost(_lost(err)) from err
-    except KeyboardInterrupt:
-        raise
-    except Exception as err:
-        if crew is not None and crew.leads:
-            with contextlib.suppress(*LOST):
-                crew.dismiss(str(err) or type(err).__name__)
-        raise
-
-
-def _lost(err: tf.errors.OpError) -> str:
-    return (
-        f"another worker of this fit is gone ({type(err).__name__}). Start all of them "
-        "again: training goes on from the newest checkpoint."
-    )

@@ -125,8 +125,7 @@ class Fitter:
         if self.crew.commands:
             order = order_of("retrieval", self.prepared, stretch, log)
             self._send({**order, "epochs": epochs}, stage["folder"], title, start)
-        with self.crew.building():
-            model = make()
+        model = self.crew.made(make)
         batches = self._windows(log, stretch)
         validate = None if epochs else self._validation(model, log)
         schedule = Schedule(
@@ -356,8 +355,7 @@ class Fitter:
                 examples=leave_columns(examples.columns, stage["folder"]),
             )
             self._send(order, stage["folder"], title, start)
-        with self.crew.building():
-            model = make()
+        model = self.crew.made(make)
         batches = array_batches(
             examples.columns, batch_size=config.batch_size, seed=train.seed
         )

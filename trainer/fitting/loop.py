@@ -193,7 +193,7 @@ class _Keeper:
     """Keeps the newest state, the best weights and, at the end, the result."""
 
     def __init__(self, model: CountedModel, folder: str, crew: Crew) -> None:
-        self.folder, self.leads = folder, crew.leads
+        self.folder, self.leads, self.crew = folder, crew.leads, crew
         self.state_path = files.join(folder, "state.json")
         self.newest_path = files.join(folder, "newest")
         own = crew.place(folder)
@@ -230,6 +230,7 @@ class _Keeper:
 
     def save(self, epoch: int, batch: int, result: Fit, ended: bool = False) -> None:
         """Keep the state after some batches of an epoch, epochs counted from 0."""
+        self.crew.bring_home()
         # The name alone: the folder may be moved before the run goes on.
         name = self.newest.save().rpartition("/")[2]
         if not self.leads:

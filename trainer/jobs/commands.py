@@ -101,11 +101,13 @@ def vertex(
     from trainer.jobs import vertex as requests
 
     requests.check_place(project, region, bucket)
-    config = read_experiment(toml, overrides).pipeline
+    experiment = read_experiment(toml, overrides)
+    config = experiment.pipeline
     requests.check_for_vertex(config)
     folder = out or f"{bucket.rstrip('/')}/{toml.stem}"
     inner = _of_models(overrides)
     if kind == "custom":
+        config.check_servers(experiment.train.strategy)
         words = _train(toml, folder, inner)
         body = requests.custom_job(config, words, bucket)
     else:
@@ -153,7 +155,8 @@ def kubernetes(
             "Only kubectl talks to the cluster. Run this with --dry-run and pipe it: "
             "... --dry-run | kubectl apply -f -"
         )
-    config = read_experiment(toml, overrides).pipeline
+    experiment = read_experiment(toml, overrides)
+    config = experiment.pipeline
     folder = out or (f"{manifests.MOUNT}/{toml.stem}" if config.volume else "")
     if not folder:
         raise ConfigError(
@@ -162,6 +165,7 @@ def kubernetes(
         )
     inner = _of_models(overrides)
     if kind == "tfjob":
+        config.check_servers(experiment.train.strategy)
         manifest = manifests.tf_job(config, _train(toml, folder, inner))
     else:
         if not new:

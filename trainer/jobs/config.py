@@ -45,9 +45,9 @@ class PipelineConfig:
     refusal is no failure. `resources` of every step, those named in `steps` aside.
 
     On Kubernetes: `namespace`, `service_account`, and `volume`, a claim that is
-    mounted at /tandem; "" where folders are on an object store. `workers` and
-    `parameter_servers` of distributed training. On Vertex: `machine`, and `hours`
-    after which a CustomJob is ended.
+    mounted at /tandem; "" where folders are on an object store. `workers`, the one
+    that leads among them, and `parameter_servers` of distributed training. On Vertex:
+    `machine`, and `hours` after which a CustomJob is ended.
     """
 
     name: str = "tandem-retrain"
@@ -97,6 +97,21 @@ class PipelineConfig:
         if self.workers < 1 or self.hours < 1:
             raise ConfigError(
                 f"workers is {self.workers} and hours {self.hours}: expected above 0."
+            )
+
+    def check_servers(self, strategy: str) -> None:
+        """Raise ConfigError unless a [train] strategy has the servers that it wants."""
+        wants = strategy == "parameter_server"
+        if wants != (self.parameter_servers > 0):
+            expected = "1 or more" if wants else 'strategy = "parameter_server", or 0'
+            raise ConfigError(
+                f"[pipeline] parameter_servers is {self.parameter_servers} with "
+                f'[train] strategy = "{strategy}": expected {expected}.'
+            )
+        if wants and self.workers == 1:
+            raise ConfigError(
+                "[pipeline] parameter_servers without workers: expected workers = 2 or "
+                "more; the first of them leads."
             )
 
     def resources_of(self, step: str) -> ResourcesConfig:

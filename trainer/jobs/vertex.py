@@ -94,11 +94,6 @@ def custom_job(
     if config.workers > 1:
         pools.append(_pool(config, wanted, words, config.workers - 1))
     if config.parameter_servers:
-        if config.workers == 1:
-            raise ConfigError(
-                "[pipeline] parameter_servers without workers: expected workers = 2 or "
-                "more; the first of them leads."
-            )
         plain = ResourcesConfig(cpus=wanted.cpus, memory=wanted.memory)
         pools.append(_pool(config, plain, words, config.parameter_servers))
     spec: dict[str, Any] = {

@@ -76,11 +76,20 @@ class CountedModel(tfrs.Model):
             )
             of = {variable.ref(): gradient for gradient, variable in pairs}
             gradients = [of.get(variable.ref()) for variable in variables]
+        self.take(gradients, variables)
+        self.mean_loss.update_state(loss)
+        return {"loss": self.mean_loss.result()}
+
+    def take(self, gradients: list[Any], variables: list[tf.Variable]) -> None:
+        """Take a step along the gradients of a whole batch, clipped."""
         gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
         self._apply(list(zip(gradients, variables, strict=True)))
         self.step.value.assign_add(1)
-        self.mean_loss.update_state(loss)
-        return {"loss": self.mean_loss.result()}
+
+    @property
+    def encoded_whole(self) -> tf.keras.layers.Layer:
+        """Return the layer that encodes each item of a batch once, for all of it."""
+        raise NotImplementedError
 
     def own_variables(self) -> list[tf.Variable]:
         """Return the trained variables but those of a pretrained text tower."""

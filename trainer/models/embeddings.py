@@ -9,6 +9,16 @@ from data.features import Feature, Numeric
 NUMERIC_DIM = 8
 
 
+def look_up(table: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
+    """Return rows of a table, also of one whose parts lie on several servers.
+
+    `tf.gather` would make such a table whole first. In: int32 (...). Out: (..., ...).
+    """
+    if isinstance(table, tf.Variable):
+        return tf.gather(table, rows)
+    return tf.nn.embedding_lookup(table.variables, rows)
+
+
 def feature_dim(num_codes: int) -> int:
     """Return the width of a category's embedding: grows slowly with the vocabulary."""
     return int(min(32, 4 * max(1, round(num_codes**0.25))))
@@ -74,4 +84,4 @@ class IdSlots(tf.Module):
 
     def __call__(self, rows: tf.Tensor) -> tf.Tensor:
         """Return slots of rows. In, out: int32 (...)."""
-        return tf.gather(self.table, rows)
+        return look_up(self.table, rows)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
+from trainer.models.embeddings import look_up
 from trainer.models.seeded import Step
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
@@ -65,11 +66,11 @@ class Negatives(tf.Module):
 
     def draw(self, target: tf.Tensor) -> tf.Tensor:
         """Return rows for a batch with these targets. In: int32 (n,). Out: (s,)."""
-        num_known = tf.size(self.known)
+        num_known = int(self.known.shape[0])  # To ask a server would read it all.
         places = tf.random.stateless_uniform(
             [self.evenly], self.step.draw_seed("even"), 0, num_known, tf.int32
         )
-        rows = tf.gather(self.known, places)
+        rows = look_up(self.known, places)
         if not self.from_batch:
             return rows
         places = tf.random.stateless_uniform(
@@ -79,8 +80,8 @@ class Negatives(tf.Module):
 
     def log_odds(self, rows: tf.Tensor) -> tf.Tensor:
         """Return the log of how often each row is drawn for a batch. Out: float32."""
-        even = self.evenly / tf.cast(tf.size(self.known), tf.float32)
-        return tf.math.log(even + self.from_batch * tf.gather(self.share, rows))
+        even = self.evenly / tf.constant(self.known.shape[0], tf.float32)
+        return tf.math.log(even + self.from_batch * look_up(self.share, rows))
 
 
 class InBatch(tf.Module):
@@ -118,7 +119,7 @@ class InBatch(tf.Module):
             encode(rivals),
             sample_weight=asked.weight,
             candidate_sampling_probability=(
-                None if sampling is None else tf.gather(sampling, rivals)
+                None if sampling is None else look_up(sampling, rivals)
             ),
             candidate_ids=rivals,
             compute_metrics=False,
@@ -141,8 +142,10 @@ class FullSoftmax(tf.Module):
 
     def __call__(self, asked: Asked, encode: Encode) -> tf.Tensor:
         """Return the sum of the targets' losses. Out: float32 scalar."""
-        labels = tf.gather(self.places, asked.target)
-        return _softmax_in_chunks(asked.query, encode(self.known), labels, asked.weight)
+        labels = look_up(self.places, asked.target)
+        return _softmax_in_chunks(
+            asked.query, encode(tf.convert_to_tensor(self.known)), labels, asked.weight
+        )
 
 
 class SampledSoftmax(tf.Module):

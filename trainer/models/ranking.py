@@ -255,6 +255,11 @@ class RankingModel(CountedModel):
         """Return the text tower that this model fine-tunes, if it does."""
         return self.item_part.text_tower
 
+    @property
+    def encoded_whole(self) -> tf.keras.layers.Layer:
+        """Return the layer that encodes each item of a batch once, for all of it."""
+        return self.item_part
+
     def compute_loss(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False
     ) -> tf.Tensor:

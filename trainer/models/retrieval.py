@@ -11,7 +11,7 @@ from data.events import EventLog
 from data.prepared import Prepared
 from trainer.config import RetrievalConfig, TrainConfig
 from trainer.models.base import CountedModel, in_chunks
-from trainer.models.embeddings import IdSlots
+from trainer.models.embeddings import IdSlots, look_up
 from trainer.models.losses import (
     Asked,
     Encode,
@@ -101,6 +101,11 @@ class RetrievalModel(CountedModel):
         """Return the text tower that this model fine-tunes, if it does."""
         return self.item_tower.text_tower
 
+    @property
+    def encoded_whole(self) -> tf.keras.layers.Layer:
+        """Return the layer that encodes each item of a batch once, for all of it."""
+        return self.item_tower
+
     def compute_loss(
         self, inputs: Mapping[str, tf.Tensor], training: bool = False
     ) -> tf.Tensor:
@@ -127,7 +132,7 @@ class RetrievalModel(CountedModel):
         wanted = inputs["target"] > 0
         target = tf.boolean_mask(inputs["target"], wanted)
         weight = tf.boolean_mask(inputs["weight"], wanted)
-        near = tf.gather(self.neighbours, target)
+        near = look_up(self.neighbours, target)
         whole = _Whole(target, weight, near, None)
         if rows is not None:
             whole = _whole(batch, rows, self.neighbours)
@@ -244,7 +249,10 @@ class RetrievalModel(CountedModel):
         """Give each item its numbers of all moments."""
         if not self.config.use_trend:
             return vectors
-        table = tf.transpose(tf.gather(self.trend_table, rows, axis=1), [1, 0, 2])
+        # The numbers of these items alone: the table may lie on another machine.
+        cells = tf.range(self.grid.num_cells)
+        pairs = tf.stack(tf.meshgrid(cells, rows), axis=-1)  # (n, cells, 2)
+        table = tf.gather_nd(self.trend_table, pairs)
         width = self.grid.num_cells * self.query_tower.trend_width
         return tf.concat([vectors, tf.reshape(table, [-1, width])], axis=1)
 
@@ -342,7 +350,7 @@ def _whole(batch: Mapping[str, tf.Tensor], rows: Rows, neighbours: tf.Tensor) ->
     return _Whole(
         target,
         tf.boolean_mask(batch["weight"], wanted),
-        tf.gather(neighbours, target),
+        look_up(neighbours, target),
         tf.boolean_mask(target, outside),
     )
 

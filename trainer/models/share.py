@@ -51,6 +51,7 @@ class Rows:
 
 
 _ROWS: ContextVar[Rows | None] = ContextVar("rows", default=None)
+_SHARE: ContextVar["Share | None"] = ContextVar("share", default=None)
 
 
 @contextlib.contextmanager
@@ -70,14 +71,21 @@ def rows_here() -> Rows | None:
 
 @dataclass(frozen=True)
 class Share:
-    """One replica of several: `number` of them, `place` int32 scalar, from 0."""
+    """One of several parts of a batch: `number` of them, `place` int32 scalar, from 0.
+
+    `meets`: all are computed at once, by replicas that reach each other meanwhile.
+    """
 
     number: int
     place: tf.Tensor
+    meets: bool = True
 
     @classmethod
     def here(cls) -> "Share | None":
-        """Return which replica computes here, None if it is the only one."""
+        """Return which part is computed here, None if it is the whole."""
+        given = _SHARE.get()  # No walrus: autograph reads this.
+        if given is not None:
+            return given
         context = tf.distribute.get_replica_context()
         if context is None or context.num_replicas_in_sync == 1:
             return None
@@ -94,16 +102,28 @@ class Share:
         return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
+@contextlib.contextmanager
+def taking(share: Share) -> Iterator[None]:
+    """Say which part is computed here, where TensorFlow knows of no replicas."""
+    token = _SHARE.set(share)
+    try:
+        yield
+    finally:
+        _SHARE.reset(token)
+
+
 def encode_together(
     rows: tf.Tensor, encode: Callable[[tf.Tensor], tf.Tensor]
 ) -> tf.Tensor:
-    """Encode rows, by all replicas together where there are several.
+    """Encode rows, by all replicas together where there are several that meet.
 
+    Those that do not meet encode all of them each, to the same vectors.
     In: int32 (n,), the same everywhere. Out: (n, width), the same everywhere.
     """
     share = Share.here()
-    if share is None:
-        return encode(rows)
+    if share is None or not share.meets:
+        with dividing(None):
+            return encode(rows)
     total = tf.size(rows)
     count = (total + share.number - 1) // share.number  # Gathered parts are as long.
     mine = Rows(total, share.place * count, count)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from data.features import FeatureSet, request_time_features
 from trainer.config import RetrievalConfig
-from trainer.models.embeddings import FeatureEmbedding, IdSlots
+from trainer.models.embeddings import FeatureEmbedding, IdSlots, look_up
 from trainer.models.seeded import Step
 from trainer.models.sequence_encoder import SequenceEncoder
 from trainer.models.text_tower import TextTower
@@ -43,7 +43,7 @@ class Texts(tf.Module):
 
     def __call__(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Return vectors of distinct rows. In: int32 (n,). Out: float32 (n, dim)."""
-        values = tf.gather(self.table, rows)
+        values = look_up(self.table, rows)
         return values if self.tower is None else self.tower(values, training=training)
 
 
@@ -63,7 +63,7 @@ class CodeTable(tf.Module):
 
     def __call__(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the codes of rows. In: int32 (...)."""
-        return {key: tf.gather(table, rows) for key, table in self.codes.items()}
+        return {key: look_up(table, rows) for key, table in self.codes.items()}
 
 
 class ContentTower(tf.keras.layers.Layer):

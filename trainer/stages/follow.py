@@ -1,6 +1,8 @@
 """What a worker does that does not lead: it takes part in the fits of another."""
 
 from data.events import Stretch
+from trainer.distributed.crew import Crew
+from trainer.distributed.helper import Helper
 from trainer.distributed.orders import columns_at, fold_of
 from trainer.distributed.workers import Workers
 from trainer.experiment import Experiment
@@ -9,8 +11,15 @@ from trainer.fitting.learned import Learned
 from trainer.fitting.ranking_examples import Examples
 
 
-def follow(crew: Workers, experiment: Experiment) -> None:
-    """Take part in every fit of the worker that leads, until there are no more."""
+def follow(crew: Crew, experiment: Experiment) -> None:
+    """Take part in every fit of the process that leads, until there are no more."""
+    if isinstance(crew, Helper):
+        crew.serve()
+    elif isinstance(crew, Workers):
+        _follow(crew, experiment)
+
+
+def _follow(crew: Workers, experiment: Experiment) -> None:
     while (order := crew.receive()) is not None:
         folds = experiment.prepared.folds()
         prepared = next(p for p in folds if fold_of(p) == order["fold"])
