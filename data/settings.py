@@ -37,11 +37,12 @@ def read_toml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: not TOML: {err}. Mend the line named.") from err
     for override in overrides:
-        _lay_over(table, override)
+        lay_over(table, override)
     return table
 
 
-def _lay_over(table: dict[str, Any], override: str) -> None:
+def lay_over(table: dict[str, Any], override: str) -> None:
+    """Lay one "dotted.key=value" over a table. Raises: ConfigError: it is none."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(

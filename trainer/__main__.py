@@ -19,6 +19,7 @@ from trainer.experiment import Experiment
 from trainer.jobs.commands import pipeline, submit
 from trainer.locks import STALE_AFTER_S, locked
 from trainer.retrain.commands import STATUSES, retrain, rollback
+from trainer.skew.commands import skew
 
 
 def experiment_command(run: Callable[..., None]) -> Callable[..., None]:
@@ -247,6 +248,7 @@ main.add_command(pipeline)
 main.add_command(submit)
 main.add_command(retrain)
 main.add_command(rollback)
+main.add_command(skew)
 
 if __name__ == "__main__":
     main(prog_name="python -m trainer")

@@ -470,6 +470,34 @@ class RetrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SkewConfig:
+    """How far what was served may lie from what training computes.
+
+    `max_mismatch`: the share of a feature's values, or of scores, that may differ;
+    `max_score_difference`: by how much scores may. With at least `min_rows` values:
+    `max_distance`, how far their distribution may lie from that of training's events
+    beyond what chance gives (Kolmogorov-Smirnov of numbers, total variation of
+    categories); `max_unknown`, the share that no vocabulary has, beyond that of the
+    data set's newest events. 1 switches a bound on a share off.
+    """
+
+    max_mismatch: float = 0.01
+    max_score_difference: float = 1e-3
+    max_distance: float = 0.35
+    max_unknown: float = 0.1
+    min_rows: int = 200
+
+    def __post_init__(self) -> None:
+        _positive(self, "min_rows")
+        _at_least_0(self, "max_score_difference")
+        for name in ("max_mismatch", "max_distance", "max_unknown"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}, expected a share from 0 to 1."
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
     """The whole TOML of an experiment."""
 
@@ -484,6 +512,7 @@ class ExperimentConfig:
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     retrain: RetrainConfig = field(default_factory=RetrainConfig)
     gate: GateConfig = field(default_factory=GateConfig)
+    skew: SkewConfig = field(default_factory=SkewConfig)
 
     def __post_init__(self) -> None:
         strategy, layers = self.train.strategy, self.text.trainable_layers

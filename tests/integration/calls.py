@@ -103,6 +103,13 @@ def _add_lists(calls: Calls, job: EvaluatedJob, servable: str) -> None:
     for name, history in histories.items():
         inputs = with_history([user, NOBODY], history=[history, history])
         add(f"history {name}", "with_history", **inputs)
+    own = [own_history(job, u) for u in users]
+    add("own history", "with_history", **with_history(users, history=own))
+    backwards = [[*filter(None, reversed(h))] for h in own]
+    backwards = [
+        [*h, *[""] * (len(o) - len(h))] for h, o in zip(backwards, own, strict=True)
+    ]
+    add("backwards", "with_history", **with_history(users, history=backwards))
     half = list(job.prepared.item_ids[1::2])
     ids = [*half, half[0], "", "no such item"]
     excluded = with_history([user, NOBODY], exclude=[ids, ids], k=MANY)
@@ -204,6 +211,15 @@ def item_columns(table: Any) -> dict[str, list[Any]]:
         "genres": [row + [""] * (width - len(row)) for row in genres],
         "year": [float(cell) if cell else float("nan") for cell in table["year"]],
     }
+
+
+def own_history(job: EvaluatedJob, user: str, width: int = 20) -> list[str]:
+    """List a user's newest events before the test part, oldest first, padded."""
+    log = job.prepared.events
+    row = list(job.prepared.user_ids).index(user)
+    keep = (log.user == row) & (log.time < job.prepared.cut(TEST))
+    newest = job.prepared.item_ids[log.item[keep][-width:]].tolist()
+    return [*newest, *[""] * (width - len(newest))]
 
 
 def seen_items(job: EvaluatedJob, user: str, *, ever: bool = False) -> list[str]:

@@ -32,6 +32,7 @@ from trainer.export.servables import (
     RankingServable,
     RecommenderServable,
     RetrievalServable,
+    Servable,
 )
 from trainer.export.warmup import examples, write_warmup
 from trainer.fitting.affinity import Affinity
@@ -309,16 +310,19 @@ def popularity_prior(prepared: Prepared, log: EventLog) -> np.ndarray:
     return np.minimum(counts / users, 1.0).astype(np.float32)
 
 
-def _read_by(servable: tf.Module) -> tf.Module:
+def _read_by(servable: Servable) -> tf.Module:
     """Return a module with what a servable's graphs read, and nothing around it.
 
     To save a module asks it, and each on the way down, for all that is below: that
-    takes longer than to write it.
+    takes longer than to write it. Tables that others read back have a name.
     """
     kinds = (tf.Variable, tf.saved_model.experimental.TrackableResource)
     found = tf.train.TrackableView(servable).descendants()
     module = tf.Module(name=servable.name)
-    module.read = [one for one in found if isinstance(one, kinds)]
+    tables = servable.tables()
+    module.tables = tables
+    named = {id(table) for table in tables.values()}
+    module.read = [o for o in found if isinstance(o, kinds) and id(o) not in named]
     return module
 
 

@@ -44,6 +44,10 @@ class Servable(tf.Module):
         """Return calls and their inputs by signature name."""
         raise NotImplementedError  # abstract
 
+    def tables(self) -> dict[str, tf.Variable]:
+        """Return, by the name under which it is saved, what others read back."""
+        return {}
+
     def traced(self, name: str) -> Any:
         """Return a signature's concrete function."""
         return _function(*self.declared()[name])
@@ -252,6 +256,19 @@ class RecommenderServable(ListServable):
         """Return the list signatures and `describe`."""
         describe = (self._describe, [_lists("item_id")])
         return {**super().declared(), "describe": describe}
+
+    def tables(self) -> dict[str, tf.Variable]:
+        """Return what it knows of items and users, for `trainer.skew.served`."""
+        ranking, users = self.two_stages.ranking, self.retrieval.users
+        return {
+            "item_parts": ranking.parts.values,
+            "user_parts": ranking.users.values,
+            "item_statistics": ranking.item_statistics.values,
+            "user_statistics": ranking.user_statistics.values,
+            "history_bounds": users.history.bounds,
+            "history_values": users.history.values,
+            "last_time": users.last_time,
+        }
 
     def _describe(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
         return self.catalogue.describe(item_id)
