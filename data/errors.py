@@ -17,6 +17,10 @@ class DataError(ValueError):
     """A table, an archive or a prepared data set is not what it should be."""
 
 
+class EmptyTable(DataError):
+    """A file in which there is no row."""
+
+
 class SchemaDrift(DataError):
     """New rows that are not of the data set's schema: nothing of them is taken.
 

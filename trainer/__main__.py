@@ -17,7 +17,8 @@ from trainer.distributed.cluster import check_alone
 from trainer.distributed.supervisor import supervise
 from trainer.experiment import Experiment
 from trainer.jobs.commands import pipeline, submit
-from trainer.locks import STALE_AFTER_S, locked
+from trainer.locks import locked
+from trainer.options import stale_lock
 from trainer.retrain.commands import STATUSES, retrain, rollback
 from trainer.skew.commands import skew
 
@@ -44,14 +45,7 @@ def experiment_command(run: Callable[..., None]) -> Callable[..., None]:
         metavar="MODELS",
         help="Begin with the weights of published models, or of a run: OUT/runs/ID.",
     )
-    @click.option(
-        "--stale-lock",
-        "stale_minutes",
-        type=click.FloatRange(min=5),
-        default=STALE_AFTER_S / 60,
-        metavar="MINUTES",
-        help="Take over a remote folder whose owner has been silent for so long.",
-    )
+    @stale_lock
     @tell_errors(STATUSES)
     def command(
         toml: Path,
@@ -206,13 +200,14 @@ def change_command(run: Callable[[str, str], Any]) -> Callable[..., None]:
         metavar="DIR",
         help="The models as an export leaves them: OUT/models, or OUT itself.",
     )
+    @stale_lock
     @tell_errors(STATUSES)
-    def command(table: str, folder: str) -> None:
+    def command(table: str, folder: str, stale_minutes: float) -> None:
         from trainer.catalogue.exported import find_models, parent
 
         models = find_models(folder)
         quieten()
-        with locked(parent(models)):
+        with locked(parent(models), stale_after_s=60 * stale_minutes):
             run(models, table)
 
     command.__doc__ = run.__doc__

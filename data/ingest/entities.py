@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data import files
+from data.errors import EmptyTable
 from data.ingest.given import FEW, Given, misfit
 from data.schema import Table
 from data.states.finding import Finding
@@ -43,7 +44,10 @@ def grow(
         findings=[],
     )
     for one in new:
-        frame = read_table(name, one.table, "")
+        try:
+            frame = read_table(name, one.table, "")
+        except EmptyTable:
+            continue
         grown.counts["rows"] += len(frame)
         good = _usable(one, frame, id_column, bounds, grown)
         _lay_over(grown, good, id_column)

@@ -1,5 +1,6 @@
 """New files: how they are written, and what of them cannot be used."""
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from data import files
-from data.errors import nearest
+from data.errors import EmptyTable, nearest
 from data.ingest.former import Former
 from data.prepare.rows import Rows
 from data.schema import Column, DataConfig, Table
@@ -60,9 +61,13 @@ def _ending(path: str) -> str:
 def schema_findings(new: Given, known: Iterable[str]) -> list[Finding]:
     """Compare a file's columns with those of the data set.
 
-    In: `known`: the columns that the data set's own file had, used or not.
+    In: `known`: the columns that the data set's own file had, used or not. An empty
+    file has none, and nothing is found of it: a day without events is no drift.
     """
-    found = column_names(new.table, "")
+    try:
+        found = column_names(new.table, "")
+    except EmptyTable:
+        return []
     findings = []
     for column in new.table.columns:
         if found.count(column) != 1:
@@ -114,7 +119,7 @@ def usable_rows(
     Out: the columns as strings, and what they say. `checked` is told of all rows.
     """
     described = dataclasses.replace(config, interactions=new.table)
-    for block in read_batches(new.name, new.table, ""):
+    for block in _blocks(new):
         first_row = checked.num_rows + 1
         rows = Rows.of(described, block, first_row)
         bad = _bad_rows(new.table, block, rows, checked.refused, first_row)
@@ -126,6 +131,11 @@ def usable_rows(
             rows = Rows.of(described, block, first_row)
         if block.num_rows:
             yield block, rows
+
+
+def _blocks(new: Given) -> Iterator[pa.Table]:
+    with contextlib.suppress(EmptyTable):
+        yield from read_batches(new.name, new.table, "")
 
 
 def _bad_rows(

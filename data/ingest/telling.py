@@ -42,6 +42,8 @@ def _nothing(result: IngestResult) -> Iterator[str]:
     if known := counts.get("known_files"):
         noun = "file was" if known == 1 else "files were"
         yield f"No new data: {known:,} {noun} ingested before. Nothing is written."
+    elif counts.get("rows") == 0:
+        yield "No new data: there is no row in what was named. Nothing is written."
     elif "rows" in counts:
         yield (
             f"No new data: {counts['duplicates']:,} of {counts['rows']:,} rows are "

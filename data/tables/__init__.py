@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from data import files
-from data.errors import DataError, nearest
+from data.errors import DataError, EmptyTable, nearest
 from data.schema import Table
 from data.tables import json_lines, parquet, separated
 
@@ -34,8 +34,9 @@ def read_batches(name: str, table: Table, folder: str) -> Iterator[pa.Table]:
     In: `name`: "interactions", "items" or "users"; `folder`: where relative paths
     start. Out: tables of at most MAX_ROWS rows in the file's order, their columns
     those of the description in its order, all strings, null for an empty cell.
-    Raises: DataError for an absent, empty or unreadable file and an absent column;
-    after the last block for rows that are not what the others are.
+    Raises: EmptyTable for a file without a row; DataError for an absent or unreadable
+    file and an absent column; after the last block for rows that are not what the
+    others are.
     """
     path = table_path(table, folder)
     empty = True
@@ -45,7 +46,7 @@ def read_batches(name: str, table: Table, folder: str) -> Iterator[pa.Table]:
             yield block.slice(start, MAX_ROWS)
     if empty:
         header = "a header and " if table_format(table) == "csv" else ""
-        raise DataError(
+        raise EmptyTable(
             f"{path}: found {header}no rows, expected {name}. Put the rows there, "
             "or name another file."
         )
@@ -65,7 +66,7 @@ def read_table(name: str, table: Table, folder: str) -> pd.DataFrame:
 def column_names(table: Table, folder: str) -> list[str]:
     """Return the columns that a file has, in its order; of JSON the first rows' keys.
 
-    Raises: DataError for an absent, empty or unreadable file.
+    Raises: EmptyTable for an empty file; DataError for an absent or unreadable one.
     """
     path = table_path(table, folder)
     names: list[str] = _FORMATS[table_format(table)].column_names(path, table)

@@ -1,6 +1,6 @@
 """What may be wrong with a raw table, said with its place and with what to do."""
 
-from data.errors import DataError, nearest
+from data.errors import DataError, EmptyTable, nearest
 from data.schema import Table
 
 SHOWN_ROWS, SHOWN_CHARACTERS = 10, 60
@@ -48,10 +48,10 @@ def check_columns(path: str, name: str, table: Table, found: list[str]) -> None:
             )
 
 
-def empty_file(path: str, name: str | None) -> DataError:
+def empty_file(path: str, name: str | None) -> EmptyTable:
     """Return the error for a file in which there is nothing."""
     of = f" of {name}" if name else ""
-    return DataError(
+    return EmptyTable(
         f"{path}: the file is empty, expected a table{of}. Put the table there, or "
         "name another file."
     )

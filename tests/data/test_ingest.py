@@ -121,6 +121,35 @@ def test_nothing_new_for_the_first_leaves_no_folder(growing: Growing) -> None:
     assert not [p for p in Path(growing.dataset).rglob("*") if p.is_file()]
 
 
+@pytest.mark.parametrize("name", ["new.csv", "new.csv.gz", "new.jsonl", "new.parquet"])
+@pytest.mark.parametrize("has_header", [True, False])
+def test_a_file_without_rows_is_no_new_data(
+    growing: Growing, name: str, has_header: bool
+) -> None:
+    """A day without events comes as a header alone, or as no byte at all."""
+    path = Path(growing.write(name, _frame([])))
+    if not has_header:
+        path.write_bytes(gzip.compress(b"") if name.endswith(".gz") else b"")
+    assert growing.ingest(path).status == "nothing"
+    ran = _run("ingest", growing.toml, "--dataset", growing.dataset, "--new", path)
+    assert (ran.exit_code, "there is no row in what was named" in ran.stdout) == (
+        0,
+        True,
+    )
+    beside = growing.ingest(path, growing.write("more.csv", _frame(NEW)))
+    assert beside.counts["new"] == len(NEW)
+
+
+def test_no_rows_of_items_leave_them_as_they_are(growing: Growing) -> None:
+    empty = growing.write(
+        "none.csv", pd.DataFrame(columns=["item", "title", "genres", "year"])
+    )
+    new = growing.write("new.csv", _frame(NEW))
+    result = growing.ingest(new, new_items=[empty])
+    assert result.counts["items_rows"] == 0
+    assert rows_of(result.folder, "items") == rows_of(str(growing.toml), "items")
+
+
 def test_late_events_are_kept_and_counted(growing: Growing) -> None:
     late = [("u1", "d", "4", "50"), ("u2", "d", "4", "149"), ("u3", "d", "4", "150")]
     result = growing.ingest(growing.write("new.csv", _frame(late)))

@@ -20,6 +20,7 @@ from trainer.errors import ExportError
 from trainer.export.labels import label_lines, read_labels
 
 Save = Callable[[str], None]
+_LEFT = re.compile(r"\.\d+\.tmp$")
 _NUMBERED = re.compile(r"\.?(\d+)(?:\.withdrawn)?$")
 SERVABLES = ("retrieval", "ranking", "recommender")
 PUBLISHED = ".published"
@@ -164,7 +165,7 @@ def withdraw(models: str, version: int) -> None:
 def prune(models: str, keep: int) -> None:
     """Remove all but the newest versions of every servable, and the labelled ones.
 
-    On an object store also what uploads that broke off have left: all that is older
+    Also what runs that were killed have left: on an object store all that is older
     than the newest version and is not published.
     """
     labelled = set(read_labels(models).values())
@@ -174,7 +175,24 @@ def prune(models: str, keep: int) -> None:
     for name in servables(models):
         for version in versions(models, name)[:-keep]:
             if version not in labelled:
-                files.remove_folder(version_folder(models, name, version))
+                remove_version(models, name, version)
+        for left in files.listdir(files.join(models, name)):
+            if _LEFT.match(left):  # Of a run that was killed: one at a time works here.
+                files.remove_folder(files.join(models, name, left))
+
+
+def remove_version(models: str, servable: str, version: int) -> None:
+    """Remove a version of a servable: a reader sees all of it or nothing.
+
+    On an object store servers go by the config files, which name others by then.
+    """
+    place = version_folder(models, servable, version)
+    if not files.is_remote(models) and files.exists(place):
+        beside = _beside(models, servable, version)
+        files.remove_folder(beside)
+        os.rename(place, beside)
+        place = beside
+    files.remove_folder(place)
 
 
 def _prune_remote(models: str, keep: int, labelled: set[int]) -> None:

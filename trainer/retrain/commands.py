@@ -13,6 +13,7 @@ from trainer.errors import (
     TrainingError,
     WorkerLost,
 )
+from trainer.options import stale_lock
 from trainer.retrain.steps import NAMES
 
 STATUSES: dict[type[Exception], int] = {
@@ -35,6 +36,7 @@ STATUSES: dict[type[Exception], int] = {
 @click.option("--job", default="", help="Whose step, as the first step names it.")
 @click.option("--result", default="", metavar="FILE", help="What a step hands on.")
 @click.option("--in-pipeline", is_flag=True, help="A refusal is a verdict: exit 0.")
+@stale_lock
 @tell_errors(STATUSES)
 def retrain(
     toml: Path,
@@ -47,6 +49,7 @@ def retrain(
     job: str,
     result: str,
     in_pipeline: bool,
+    stale_minutes: float,
 ) -> None:
     """Retrain with new interactions; publish, or refuse and say why.
 
@@ -56,15 +59,14 @@ def retrain(
     from trainer.__main__ import quieten
     from trainer.config import read_experiment
     from trainer.locks import locked
-    from trainer.retrain.driver import reach, run_step
     from trainer.retrain.driver import retrain as run
+    from trainer.retrain.driver import run_step
     from trainer.retrain.request import Request
 
     config = read_experiment(toml, overrides)
     folder = out or str(Path("artifacts") / toml.stem)
     quieten()
-    reach(folder)
-    with locked(folder):
+    with locked(folder, stale_after_s=60 * stale_minutes):
         request = Request(
             config=config,
             toml=toml,
@@ -88,14 +90,27 @@ def retrain(
 @click.option("--to", type=int, metavar="VERSION", help="Not the one before.")
 @click.option("--server", default="", metavar="HOST:PORT", help="Move its labels.")
 @click.option("--server-root", default="", metavar="DIR", help="DIR as it sees it.")
+@click.option("--keep-data", is_flag=True, help="Leave the data set as it has grown.")
+@stale_lock
 @tell_errors(STATUSES)
-def rollback(folder: str, to: int | None, server: str, server_root: str) -> None:
-    """Make a former version the served one again, of all servables together."""
+def rollback(
+    folder: str,
+    to: int | None,
+    server: str,
+    server_root: str,
+    keep_data: bool,
+    stale_minutes: float,
+) -> None:
+    """Make a former version the served one again, of all servables together.
+
+    The data set goes back to what that version was made of.
+    """
     from trainer.catalogue.exported import find_models, parent
     from trainer.config import RetrainConfig
     from trainer.locks import locked
     from trainer.retrain.rollback import rollback as run
 
     models = find_models(folder)
-    with locked(parent(models)):
-        run(models, to, server=server, config=RetrainConfig(server_root=server_root))
+    config = RetrainConfig(server_root=server_root)
+    with locked(parent(models), stale_after_s=60 * stale_minutes):
+        run(models, to, server=server, config=config, keep_data=keep_data)

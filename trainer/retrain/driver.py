@@ -4,7 +4,7 @@ from typing import Any
 
 from data import files
 from data.console import say
-from trainer.errors import ExportError, GateRefused
+from trainer.errors import GateRefused
 from trainer.retrain.job import Steps, begin
 from trainer.retrain.report import write_job_report
 from trainer.retrain.request import Request
@@ -22,7 +22,7 @@ def retrain(request: Request, *, in_pipeline: bool = False) -> str:
     if job is None:
         say(f"No new data: {reason}. Nothing was published.")
         return verdict
-    steps = Steps(request, job)
+    steps, was_published = Steps(request, job), job.manifest("publish") is not None
     for step in STEPS:
         if verdict != PASSED:
             break
@@ -33,8 +33,16 @@ def retrain(request: Request, *, in_pipeline: bool = False) -> str:
     write_job_report(request.places, job)
     if verdict == REFUSED:
         _refuse(job, reason, in_pipeline)
-    elif (published := job.manifest("publish")) is not None:
-        say(f"Version {published['version']} was published: {reason}")
+    else:
+        version = job.needed("publish")["version"]
+        if was_published:
+            say(
+                f"Version {version} was published of these files before and was rolled "
+                "back since. Nothing was published: name them beside later files to "
+                "try again."
+            )
+        else:
+            say(f"Version {version} was published: {reason}")
     return verdict
 
 
@@ -107,18 +115,3 @@ def step_result(job: Job, name: str, verdict: str, reason: str) -> dict[str, Any
         result["version"] = str(found["version"])
         folders["servables"] = files.join(job.out, "models")
     return {**result, "metrics": metrics, "folders": folders}
-
-
-def reach(out: str) -> None:
-    """Raise ExportError, with the cause, where a remote folder cannot be reached."""
-    if not files.is_remote(out):
-        return
-    from tensorflow import errors
-
-    try:
-        files.listdir(out)
-    except errors.OpError as err:
-        raise ExportError(
-            f"{out}: cannot be reached: {err.message}. Check the address, the network "
-            "and the credentials, then run the same command again."
-        ) from err

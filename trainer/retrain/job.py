@@ -1,7 +1,8 @@
 """The steps of one job as functions: each leaves a folder, and does nothing twice."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from trainer.catalogue.exported import Exported
 from trainer.experiment import Experiment
 from trainer.retrain import newdata
 from trainer.retrain.champion import Published, StandIn, champion_version
+from trainer.retrain.figures import read_figures
 from trainer.retrain.gate import Decision, decide
 from trainer.retrain.publishing import job_of_newest, publish
 from trainer.retrain.request import Request
@@ -104,12 +106,13 @@ class Steps:
 
     def validate(self) -> None:
         """Compare the grown data set with the former one."""
+        since = time.monotonic()
         ingested = self.job.needed("ingest")
         findings: list[dict[str, Any]] = []
         reason = ingested["refused"]
         if not reason:
             findings, reason = newdata.judge(ingested["folder"], ingested["former"])
-        with self.job.writing("validate") as step:
+        with self.job.writing("validate", since) as step:
             step.write(FINDINGS, findings)
             step.facts = {"verdict": REFUSED if reason else PASSED, "reason": reason}
         for one in findings:
@@ -132,10 +135,13 @@ class Steps:
 
     def train(self) -> None:
         """Fit both models on the training part."""
+        from trainer.retrain.weights import weights_hash
+
+        since = time.monotonic()
         experiment = self.experiment
         facts = experiment.fitted.facts
         run = experiment.evaluation
-        with self.job.writing("train") as step:
+        with self.job.writing("train", since) as step:
             step.facts = {"runs": experiment.run_ids()}
             step.write("fits.json", {n: facts[n]["curve"] for n in STAGES})
             retrieval = files.join(experiment.out, "runs", facts["retrieval"]["run"])
@@ -158,8 +164,6 @@ class Steps:
 
     def gate(self) -> None:
         """Decide, and record the decision in the job and in the run."""
-        from trainer.retrain.measuring import read_figures
-
         self.job.needed("evaluate")
         validated = self.job.needed("validate")
         figures = read_figures(self.job.place("evaluate"))
@@ -195,12 +199,6 @@ class Steps:
 STAGES = ("retrieval", "ranking")
 
 
-def weights_hash(folder: str) -> str:
-    """Return what changes with the best weights that a fit left."""
-    names = [n for n in files.listdir(folder) if n.startswith("best.data")]
-    return files.fingerprint([files.sha256(files.join(folder, n)) for n in names])
-
-
 def begin(request: Request) -> tuple[Job | None, str, str]:
     """Do the first step: name the job by its inputs, and take the new rows in.
 
@@ -208,8 +206,8 @@ def begin(request: Request) -> tuple[Job | None, str, str]:
     """
     places = request.places
     if unfinished := _unfinished(places):
-        say(f"Job {unfinished.name} was cut short while publishing: going on with it.")
-        return unfinished, PASSED, ""
+        version = Steps(request, unfinished).run("publish")["version"]
+        say(f"Job {unfinished.name} was cut short: version {version} is published now.")
     if not request.new:
         return None, NOTHING, "no new files were named"
     former = newdata.current_state(places.dataset)
@@ -217,6 +215,7 @@ def begin(request: Request) -> tuple[Job | None, str, str]:
     job = places.job(_name(request, former, champion))
     done = job.manifest("ingest")
     if done is None:
+        since = time.monotonic()
         grown = newdata.grow(
             request.config.data,
             request.toml,
@@ -226,10 +225,9 @@ def begin(request: Request) -> tuple[Job | None, str, str]:
             overrides=request.overrides,
         )
         if not grown.refused and not grown.name:
-            counts = ", ".join(f"{v:,} {k}" for k, v in grown.counts.items() if v)
-            return None, NOTHING, f"no new rows ({counts or 'none at all'})"
+            return None, NOTHING, _why_nothing(grown.counts)
         job.begin({"champion": champion, "former": former, "new": list(request.new)})
-        with job.writing("ingest") as step:
+        with job.writing("ingest", since) as step:
             old = former and newdata.place_of(places.dataset, former)[0]
             step.facts = {
                 "verdict": REFUSED if grown.refused else PASSED,
@@ -246,17 +244,30 @@ def begin(request: Request) -> tuple[Job | None, str, str]:
     return job, done["verdict"], done["reason"]
 
 
+def _why_nothing(counts: Mapping[str, int]) -> str:
+    """Tell why new files brought nothing new."""
+    if known := counts.get("known_files"):
+        return f"{known:,} file{'s'[: known != 1]} ingested before"
+    if not counts.get("rows"):
+        return "there is no row in what was named"
+    told = ("duplicates", "that were there"), ("refused", "that cannot be used")
+    left = ", ".join(f"{counts[k]:,} {says}" for k, says in told if counts.get(k))
+    return f"no new rows among {counts['rows']:,} ({left})"
+
+
 def _name(request: Request, former: str | None, champion: int | None) -> str:
     config = request.config
     tables = {n: as_table(getattr(config, n)) for n in ("evaluation", "export", "gate")}
-    start = config.retrain.start
+    start: Any = config.retrain.start
+    if start == "warm":
+        start = as_table(config.warm_start)
     table = config.data.interactions
     sums = sorted(given("interactions", table, path).sha256 for path in request.new)
-    data = as_table(config.data) if former is None else former
     return files.fingerprint(
         JOB_VERSION,
         sums,
-        data,
+        as_table(config.data),
+        former,
         champion if not request.stands_in else "stand-in",
         config.model_tables(),
         tables,
@@ -265,7 +276,10 @@ def _name(request: Request, former: str | None, champion: int | None) -> str:
 
 
 def _unfinished(places: Places) -> Job | None:
-    """Return the job of the newest version if it was killed before it was through."""
+    """Return the job of the newest version if it was killed before it was through.
+
+    All servables have that version, so that what is left of it is quickly done.
+    """
     name = job_of_newest(places.models)
     if name is None or not files.exists(places.job(name).place(JOB)):
         return None

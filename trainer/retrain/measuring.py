@@ -23,11 +23,11 @@ from trainer.experiment import Experiment
 from trainer.report.report import print_table, write_report
 from trainer.retrain.champion import Champion, answers_known
 from trainer.retrain.elsewhere import scorers_elsewhere
+from trainer.retrain.figures import EVALUATION, GRAPH, TIMES
 from trainer.retrain.state import StepFolder
 from trainer.stages.deliver import evaluated_models
 from trainer.stages.measure import about, data_facts, example_users, measure_fold
 
-EVALUATION, TIMES, GRAPH = "evaluation.json", "times.json", "graph.json"
 CHAMPION = "champion_"
 TIMED_CALLS, WARM_CALLS = 60, 5
 
@@ -70,16 +70,6 @@ def evaluate_candidate(
     graph, times = _graphs(experiment, serving)
     step.write(GRAPH, {**graph, "answers_known": known}, stable=False)
     step.write(TIMES, times, stable=False)
-
-
-def read_figures(folder: str) -> dict[str, Any]:
-    """Read what the gate decides on, as `evaluate_candidate` left it."""
-    figures, graph, times = (
-        dict(files.read_json(files.join(folder, name)))
-        for name in (EVALUATION, GRAPH, TIMES)
-    )
-    figures["guards"] = {**figures["guards"], **graph["guards"], "latency_ms": times}
-    return {**figures, **{k: v for k, v in graph.items() if k != "guards"}}
 
 
 def _end_run(experiment: Experiment, found: Evaluation) -> None:

@@ -37,11 +37,14 @@ def current_state(dataset: str) -> str | None:
     return current(dataset)
 
 
-def make_current(dataset: str, name: str) -> None:
-    """Let further new rows be appended to a state."""
-    from data.states.folders import set_current
+def make_current(dataset: str, name: str | None) -> None:
+    """Let further new rows be appended to a state; None is the TOML's tables."""
+    from data.states.folders import CURRENT, set_current
 
-    set_current(dataset, name)
+    if name is None:
+        files.remove_file(files.join(dataset, CURRENT))
+    else:
+        set_current(dataset, name)
 
 
 def grow(

@@ -1,5 +1,6 @@
 """Publishes what the gate let through, and moves the labels of a server to it."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,15 +13,15 @@ from trainer.export.labels import read_labels, write_labels
 from trainer.export.publish import (
     SERVABLES,
     prune,
+    remove_version,
     version_folder,
     versions,
     write_configs,
 )
 from trainer.retrain import newdata
+from trainer.retrain.pruning import RECORD, prune_jobs, record_of
 from trainer.retrain.request import Request
 from trainer.retrain.state import Job
-
-RECORD = "retrain"
 
 
 def publish(
@@ -37,6 +38,7 @@ def publish(
     """
     from trainer.stages.deliver import refit_and_export
 
+    since = time.monotonic()
     places, config = request.places, request.config
     server = _server(request.server, places.models, config.retrain)
     version = _version_of(places.models, job.name)
@@ -46,6 +48,7 @@ def publish(
             "job": job.name,
             "champion": job.facts["champion"],
             "dataset": job.needed("ingest")["name"],
+            "states": _within(places.out, places.dataset),
             "decision": dict(decision),
         }
         version = refit_and_export(candidate(), {RECORD: record})
@@ -57,12 +60,19 @@ def publish(
         first = job.facts["champion"] or version
         files.write_json(places.reference, _reference(first, decision))
     newdata.make_current(places.dataset, job.needed("ingest")["name"])
-    with job.writing("publish") as step:
+    prune_jobs(places)
+    with job.writing("publish", since) as step:
         step.facts = {"version": version, "labels": read_labels(places.models)}
         step.outputs = {
             name: weights_of(version_folder(places.models, name, version))
             for name in SERVABLES
         }
+
+
+def _within(out: str, folder: str) -> str:
+    """Return a folder's place from `out` on, as it is elsewhere if it is not in it."""
+    inside = f"{out.rstrip('/')}/"
+    return folder.removeprefix(inside)
 
 
 def weights_of(version: str) -> str:
@@ -86,10 +96,7 @@ def _reference(version: int, decision: Mapping[str, Any]) -> dict[str, Any]:
 
 def job_of(models: str, servable: str, version: int) -> str | None:
     """Return the job that made a version; None if no job did."""
-    place = files.join(version_folder(models, servable, version), "manifest.json")
-    if not files.exists(place):
-        return None
-    name = files.read_json(place).get(RECORD, {}).get("job")
+    name = record_of(version_folder(models, servable, version)).get("job")
     return None if name is None else str(name)
 
 
@@ -111,7 +118,7 @@ def _remove_partly_published(models: str, job: str) -> None:
     for name in SERVABLES:
         for version in versions(models, name):
             if job_of(models, name, version) == job:
-                files.remove_folder(version_folder(models, name, version))
+                remove_version(models, name, version)
 
 
 def _server(address: str, models: str, config: RetrainConfig) -> Any:

@@ -1,11 +1,26 @@
 """Makes a former version the served one again: all servables together."""
 
+from typing import Any
+
+from data import files
 from data.console import say
+from trainer.catalogue.exported import parent
 from trainer.config import RetrainConfig
 from trainer.errors import ExportError
 from trainer.export.labels import read_labels, write_labels
-from trainer.export.publish import SERVABLES, versions, withdraw, write_configs
+from trainer.export.publish import (
+    SERVABLES,
+    version_folder,
+    versions,
+    withdraw,
+    write_configs,
+)
+from trainer.retrain import newdata
 from trainer.retrain.champion import check_format
+from trainer.retrain.pruning import record_of
+from trainer.retrain.state import Places
+
+INTENT = ".rollback.json"
 
 
 def rollback(
@@ -14,32 +29,87 @@ def rollback(
     *,
     server: str = "",
     config: RetrainConfig | None = None,
+    keep_data: bool = False,
 ) -> int:
     """Go back to a version, the one before by default. Out: the version.
 
     Where labels are used they move, on a server first; elsewhere the versions above
     are moved out of sight, under names that no server loads, and servers that poll
-    the folder go back by themselves. Cut short and run again it goes on.
-    Raises: ExportError when there is no such version of all servables.
+    the folder go back by themselves. The data set goes back to what the version was
+    made of, unless `keep_data`. Cut short and run again it goes on, to the same
+    version. Raises: ExportError when there is no such version of all servables.
     """
     labels = read_labels(models)
-    shared = sorted(set.intersection(*(set(versions(models, n)) for n in SERVABLES)))
-    every = {v for name in SERVABLES for v in versions(models, name)}
-    served = labels.get("stable", max(every, default=0))
-    target = _target(models, shared, served, to)
+    intent = _intent(models, labels, to, keep_data)
+    target = int(intent["to"])
     check_format(models, target)
-    if labels:
-        after = dict.fromkeys(labels, target)
-        if server:
+    files.write_json(files.join(models, INTENT), intent)
+    try:
+        if labels and server:
+            after = dict.fromkeys(labels, target)
             _on_server(server, models, labels, after, config or RetrainConfig())
-        write_labels(models, after)
+    except ExportError:  # Nothing has moved: another version may be asked for.
+        files.remove_file(files.join(models, INTENT))
+        raise
+    if labels:
+        write_labels(models, dict.fromkeys(labels, target))
     else:
-        for version in sorted(every):
+        for version in sorted(_every(models)):
             if version > target:
                 withdraw(models, version)
     write_configs(models)
-    say(f"Version {target} of {', '.join(SERVABLES)} serves again, not {served}.")
+    say(f"Version {target} of {', '.join(SERVABLES)} serves again, not {intent['of']}.")
+    for folder, name in intent["data"].items():
+        newdata.make_current(folder, name)
+        say(
+            f"The data set is what it was made of again: {folder}, "
+            f"{name or 'the tables of the TOML'}. Rows that came since are left out of "
+            "jobs until their files are named again."
+        )
+    files.remove_file(files.join(models, INTENT))
     return target
+
+
+def _intent(
+    models: str, labels: dict[str, int], to: int | None, keep_data: bool
+) -> dict[str, Any]:
+    """Return what is to be done: what a run that was killed had begun, if any did."""
+    place = files.join(models, INTENT)
+    if files.exists(place):
+        begun: dict[str, Any] = files.read_json(place)
+        if to in (None, begun["to"]):
+            return begun
+    shared = sorted(set.intersection(*(set(versions(models, n)) for n in SERVABLES)))
+    served = labels.get("stable", max(_every(models), default=0))
+    target = _target(models, shared, served, to)
+    data = {} if keep_data else _states(models, served, target)
+    return {"of": served, "to": target, "data": data}
+
+
+def _every(models: str) -> set[int]:
+    return {v for name in SERVABLES for v in versions(models, name)}
+
+
+def _states(models: str, served: int, target: int) -> dict[str, str | None]:
+    """Return the state to make current, None for the TOML's tables, by data set.
+
+    A data set that somebody moved on since is left as it is.
+    """
+    before, after = (_state(models, version) for version in (served, target))
+    return {
+        folder: after.get(folder)
+        for folder in sorted({*before, *after})
+        if newdata.current_state(folder) == before.get(folder) != after.get(folder)
+    }
+
+
+def _state(models: str, version: int) -> dict[str, str]:
+    """Return the state of the data set, by its folder, that a version was made of."""
+    found = (record_of(version_folder(models, n, version)) for n in SERVABLES)
+    record = next((one for one in found if one), {})
+    out, states = parent(models), record.get("states")
+    folder = files.join(out, states) if states else Places(out).dataset
+    return {folder: record["dataset"]} if "dataset" in record else {}
 
 
 def _target(models: str, shared: list[int], served: int, to: int | None) -> int:

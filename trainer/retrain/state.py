@@ -68,14 +68,19 @@ class Job:
 
     def begin(self, facts: Mapping[str, Any]) -> None:
         """Write what the job is about, unless that stands."""
-        if not files.exists(self.place(JOB)):
+        if not self.has_begun:
             files.make_folder(self.place())
             files.write_json(self.place(JOB), {"format": FORMAT, **facts})
 
     @property
+    def has_begun(self) -> bool:
+        """Tell whether it is said what the job is about."""
+        return files.exists(self.place(JOB))
+
+    @property
     def facts(self) -> dict[str, Any]:
         """Return what the job is about. Raises: TrainingError where there is none."""
-        if not files.exists(self.place(JOB)):
+        if not self.has_begun:
             raise TrainingError(
                 f"{self.place(JOB)}: no such file, expected a job that was begun. Run "
                 "the whole job, or its first step: --step ingest."
@@ -98,9 +103,12 @@ class Job:
         return found
 
     @contextmanager
-    def writing(self, step: str) -> Iterator["StepFolder"]:
-        """Yield a step's folder to fill, which is there only if all went well."""
-        started = time.monotonic()
+    def writing(self, step: str, since: float | None = None) -> Iterator["StepFolder"]:
+        """Yield a step's folder to fill, which is there only if all went well.
+
+        In: `since`: when the step began, of `time.monotonic`, if not now.
+        """
+        started = time.monotonic() if since is None else since
         with files.new_folder(self.place(step)) as folder:
             filled = StepFolder(folder)
             yield filled
@@ -112,7 +120,7 @@ class Job:
                 "job": self.name,
                 **filled.facts,
                 "outputs": {**filled.outputs, **sums},
-                "seconds": round(time.monotonic() - started, 1),
+                "seconds": round(time.monotonic() - started, 3),
             }
             files.write_json(files.join(folder, MANIFEST), manifest)
 
