@@ -27,8 +27,8 @@ _ENVIRONMENT = {
     # No threads before the forks, and TensorFlow's own ones do the work.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
-    # glibc keeps what is freed in up to eight pools a CPU, one for each thread; with one
-    # a CPU, the memory of a busy worker stayed a fifth smaller.
+    # glibc keeps what is freed in up to eight pools a CPU, one for each thread; with
+    # one a CPU, the memory of a busy worker stayed a fifth smaller.
     "MALLOC_ARENA_MAX": str(max(os.cpu_count() or 1, 2)),
 }
 
