@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from benchmarks.retrain.kills import kill_table
+from benchmarks.retrain.kills import kill_table, kills_markdown
 from benchmarks.retrain.replay import replay
 from benchmarks.retrain.slices import slice_by_time
 from benchmarks.serving.results import conditions
@@ -23,7 +23,8 @@ PARTS = ("replay", "kills")
 @click.option("--slices", default=4, show_default=True)
 @click.option("--start", multiple=True, default=("scratch", "warm"))
 @click.option("--rate", default=20.0, show_default=True, help="Requests a second.")
-@click.option("--kills", default=20, show_default=True)
+@click.option("--kills", default=20, show_default=True, help="In each short step.")
+@click.option("--long-kills", default=2, show_default=True, help="In each long one.")
 @click.option("--seed", default=7, show_default=True)
 @click.option("--only", type=click.Choice(PARTS))
 @click.option("--set", "overrides", multiple=True, metavar="TABLE.KEY=VALUE")
@@ -35,28 +36,24 @@ def main(
     start: tuple[str, ...],
     rate: float,
     kills: int,
+    long_kills: int,
     seed: int,
     only: str | None,
     overrides: tuple[str, ...],
 ) -> None:
     """Write WORK/results.json: decisions, metrics, times, requests, and the kills."""
     shutil.rmtree(work, ignore_errors=True)
-    sliced = slice_by_time(toml, work / "data", first, slices)
     found: dict[str, Any] = {"measured": conditions(), "seed": seed}
-    trained: Path | None = None
     if only != "kills":
+        sliced = slice_by_time(toml, work / "data", first, slices)
         for one in start:
-            trained = work / one
-            found[one] = replay(sliced, trained, overrides, start=one, rate=rate)
+            found[one] = replay(sliced, work / one, overrides, start=one, rate=rate)
             _save(work, found)
     if only != "replay":
-        from benchmarks.retrain.jobs import run, settings
-
-        out = work / "first"
-        words = ("train", sliced.toml, "--out", out, *settings(overrides))
-        if run(*words, within_s=7_200.0).status != 0:
-            raise SystemExit("The first part did not train.")
-        found["kills"] = kill_table(sliced, out, overrides, kills=kills, seed=seed)
+        found["kills"] = kill_table(
+            work / "kills", kills=kills, long_kills=long_kills, seed=seed
+        )
+        (work / "kills.md").write_text(kills_markdown(found["kills"], seed))
     _save(work, found)
 
 

@@ -1,8 +1,6 @@
 """Runs the commands of the job as processes, and reads what they left."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -37,32 +35,6 @@ def run(*words: object, within_s: float) -> Ended:
 def settings(overrides: Sequence[str]) -> list[str]:
     """Return overrides as words of a command."""
     return [word for one in overrides for word in ("--set", one)]
-
-
-def killed(words: Sequence[object], after: str, delay_s: float) -> float:
-    """Start the job, kill it some time after a step has ended.
-
-    In: `after`: the step. Out: the seconds that it had been at work by then; less
-        than asked for if it ended before.
-    """
-    running = subprocess.Popen(
-        [sys.executable, "-m", "trainer", *map(str, words)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    assert running.stderr is not None
-    for line in running.stderr:
-        if line.startswith(f"{after}: "):
-            break
-    began = time.monotonic()
-    try:
-        running.wait(delay_s)
-    except subprocess.TimeoutExpired:
-        running.send_signal(signal.SIGKILL)
-    running.communicate()
-    return time.monotonic() - began
 
 
 def jobs(out: Path) -> list[Path]:
