@@ -7,6 +7,7 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,18 +38,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{name}: {meaning}")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Let one worker ask all that is asked of the trained job, and train it once.
 
-    All other tests go by file, those aside that name a group themselves. What takes
-    longest starts first.
+    So for the session's server, which is started once. All other tests go by file,
+    those aside that name a group themselves. What takes longest starts first.
     """
     for item in items:
         if item.get_closest_marker("xdist_group"):
             continue
-        asks_job = "job" in getattr(item, "fixturenames", ())
-        group = "job" if asks_job else str(item.path)
+        asked = getattr(item, "fixturenames", ())
+        groups = (name for name in ("job", "server") if name in asked)
+        group = next(groups, str(item.path))
         item.add_marker(pytest.mark.xdist_group(group))
     files = {item.path for item in items if item.get_closest_marker("slow")}
 
@@ -56,9 +58,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mark = item.get_closest_marker("xdist_group")
         if mark is not None and mark.args == ("job",):
             return 0
-        return 1 if item.path in files else 2
+        if item.path in files:
+            return 1
+        return 2 if mark is not None and mark.args == ("server",) else 3
 
     items.sort(key=turn)
+    yield
+    keep_groups(items)
+
+
+def keep_groups(items: list[pytest.Item]) -> None:
+    """Put each test's group into its id, from which workers are chosen.
+
+    pytest-xdist 3.8 writes the id where pytest 9.2 no longer reads it: each test would
+    be a group of its own, and every worker would train the job.
+    """
+    for item in items:
+        grouped = getattr(item, "_nodeid", item.nodeid)
+        if grouped != item.nodeid:
+            item._id = type(item._id).parse(grouped)  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")

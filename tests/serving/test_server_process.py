@@ -234,7 +234,7 @@ def test_broken_model_ends_the_start(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def process(
-    models: Path, tmp_path_factory: pytest.TempPathFactory
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[subprocess.Popen[str], Address, Path]]:
     from tests.serving.models import save_halver, save_kinds
 
