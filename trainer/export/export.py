@@ -314,15 +314,24 @@ def _read_by(servable: Servable) -> tf.Module:
     """Return a module with what a servable's graphs read, and nothing around it.
 
     To save a module asks it, and each on the way down, for all that is below: that
-    takes longer than to write it. Tables that others read back have a name.
+    takes longer than to write it. What is read keeps its path; tables that others read
+    back have a name.
     """
     kinds = (tf.Variable, tf.saved_model.experimental.TrackableResource)
-    found = tf.train.TrackableView(servable).descendants()
+    view, tables = tf.train.TrackableView(servable), servable.tables()
+    met = {id(table) for table in tables.values()}
+
+    def below(whole: Any) -> Any:
+        if id(whole) in met:
+            return None
+        met.add(id(whole))
+        if isinstance(whole, kinds):
+            return whole
+        found = {name: below(part) for name, part in view.children(whole).items()}
+        return {name: part for name, part in found.items() if part is not None} or None
+
     module = tf.Module(name=servable.name)
-    tables = servable.tables()
-    module.tables = tables
-    named = {id(table) for table in tables.values()}
-    module.read = [o for o in found if isinstance(o, kinds) and id(o) not in named]
+    module.tables, module.read = tables, below(servable)
     return module
 
 
