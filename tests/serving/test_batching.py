@@ -266,8 +266,9 @@ def test_who_waited_for_too_long_is_not_run() -> None:
     model = Model()
     model.go.clear()
     with batching(model, batch_timeout_micros=0) as scheduler:
-        running = scheduler.submit("s", numbers(1), timeout_s=0.01)
-        model.entered.acquire()
+        running = scheduler.submit("s", numbers(1), timeout_s=0.5)
+        assert model.entered.acquire(timeout=10)
+        time.sleep(0.5)
         late = scheduler.submit("s", numbers(2), timeout_s=0.0)
         patient = scheduler.submit("s", numbers(3), timeout_s=60.0)
         model.go.set()
