@@ -104,7 +104,7 @@ test: lint $(READY) ## what CI runs: lint, types, all offline tests
 	@TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(PY) -m pytest -q \
 		-n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not replicas"
 
-test-replicas: $(READY) ## the tests that fit on several devices and processes
+test-replicas: $(READY) ## fits on several devices, in several processes, and killed
 	@$(PY) -m pytest -q -m replicas
 
 test-real: $(READY) ## the same path on MovieLens-100K with the real weights

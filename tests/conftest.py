@@ -26,7 +26,7 @@ settings.load_profile("tandem")
 MARKERS = {
     "slow": "trains a model",
     "realdata": "downloads a data set",
-    "replicas": "fits on several devices or processes: minutes",
+    "replicas": "fits on several devices or in several processes: minutes",
     "serving": "needs the server's binary",
     "gpu": "needs a GPU",
 }

@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from benchmarks.retrain.forks import Forks
-from benchmarks.retrain.jobs import half_written, jobs, outputs, report
+from benchmarks.retrain.forks import Forks, Ran
+from benchmarks.retrain.jobs import half_written, jobs, outputs
 from benchmarks.retrain.tiny import tiny
 from data.console import say
 from trainer.retrain.steps import NAMES
@@ -28,55 +28,63 @@ def kill_table(
     seed: int,
     preload: tuple[str, ...] = PRELOAD,
 ) -> list[dict[str, Any]]:
-    """Kill the job of a second slice in each of its steps, from the same beginning.
+    """Kill the job of a second slice in each of its steps, from where that one begins.
 
     In: `kills`, `long_kills`: how often in each step, and in each of `LONG`. Out: a row
-        a kill: the step, the milliseconds into it, whether the outputs' hashes are
-        those of an undisturbed run, and what a server could have seen half-written.
+        a kill: the step, the milliseconds into it, whether what it made when it was
+        taken up has the hashes of an undisturbed run, and what a server could have seen
+        half-written.
+    Raises: RuntimeError: a job that nobody disturbs does not end.
     """
     shutil.rmtree(work, ignore_errors=True)
-    data, first, whole = tiny(work / "data"), work / "first", work / "undisturbed"
-    rows = []
+    data, whole, place = tiny(work / "data"), work / "whole", work / "killed"
     with Forks.open(work / "log", *preload) as forks:
 
-        def run(out: Path, number: int, **kill: Any) -> Any:
-            new = data.slices[number]
-            words = ["retrain", data.toml, "--out", out, "--new", new]
-            return forks.run(words, **kill)
+        def run(out: Path, number: int, step: str, **kill: Any) -> Ran:
+            words = ["retrain", data.toml, "--out", out, "--new", data.slices[number]]
+            words += ["--step", step] if step else []
+            return forks.run(words, step, **kill)
 
-        for out, number in ((first, 0), (whole, 1)):
-            if out == whole:
-                shutil.copytree(first, whole)
-            if run(out, number).status != 0:
-                raise RuntimeError(f"The undisturbed job did not publish: {forks.log}")
+        def run_whole(number: int, step: str) -> float:
+            ran = run(whole, number, step)
+            if ran.status != 0:
+                raise RuntimeError(f"The undisturbed job did not end: {forks.log}")
+            return ran.into_s or 0.0
+
+        run_whole(0, "")
+        seconds = {}
+        for step in NAMES:
+            shutil.copytree(whole, _before(work, step))
+            seconds[step] = run_whole(1, step)
         expected = outputs(jobs(whole)[-1])
-        steps = {s["step"]: s["seconds"] for s in report(jobs(whole)[-1])["steps"]}
-        draw, place = random.Random(seed), work / "killed"
         say(f"Seed {seed}")
-        for step in [
-            s for s in NAMES for _ in range(long_kills if s in LONG else kills)
-        ]:
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree(first, place)
-            after = draw.uniform(0, max(steps[step], LEAST_S))
-            killed = run(place, 1, step=step, kill_after_s=after)
-            half = half_written(place)
-            again = run(place, 1)
-            found = outputs(jobs(place)[-1])
-            rows.append(
-                {
-                    "step": step,
-                    "ms": round(1e3 * (killed.into_s or 0), 1),
-                    "killed": killed.status is None,
-                    "status": again.status,
-                    "equal": found == expected,
-                    "differ": [s for s in expected if found.get(s) != expected[s]],
-                    "half_written": half,
-                }
-            )
-            told = "equal" if rows[-1]["equal"] else f"not equal: {rows[-1]['differ']}"
-            say(f"{step} killed after {rows[-1]['ms']:.1f} ms: {told}")
+        draw, rows = random.Random(seed), []
+        for step in NAMES:
+            for _ in range(long_kills if step in LONG else kills):
+                shutil.rmtree(place, ignore_errors=True)
+                shutil.copytree(_before(work, step), place)
+                after = draw.uniform(0, max(seconds[step], LEAST_S))
+                killed = run(place, 1, step, kill_after_s=after)
+                half = half_written(place)
+                again = run(place, 1, step)
+                found = outputs(jobs(place)[-1]).get(step)
+                rows.append(
+                    {
+                        "step": step,
+                        "ms": round(1e3 * (killed.into_s or 0), 1),
+                        "killed": killed.status is None,
+                        "status": again.status,
+                        "equal": found == expected[step],
+                        "half_written": half + half_written(place),
+                    }
+                )
+                told = "equal" if rows[-1]["equal"] else "not equal"
+                say(f"{step} killed after {rows[-1]['ms']:.1f} ms: {told}")
     return rows
+
+
+def _before(work: Path, step: str) -> Path:
+    return work / "before" / step
 
 
 def kills_markdown(rows: list[dict[str, Any]], seed: int) -> str:
@@ -88,7 +96,7 @@ def kills_markdown(rows: list[dict[str, Any]], seed: int) -> str:
         "|---|---|---|---|",
     ]
     for row in rows:
-        equal = "yes" if row["equal"] else f"no: {', '.join(row['differ'])}"
+        equal = "yes" if row["equal"] else "**no**"
         seen = ", ".join(row["half_written"]) or "nothing"
         lines.append(f"| {row['step']} | {row['ms']:,.1f} | {equal} | {seen} |")
     return "\n".join([*lines, ""])
