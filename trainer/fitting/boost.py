@@ -1,5 +1,7 @@
 """How much the recent trend counts: chosen on validation after the fit."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from data.events import VALIDATION
@@ -9,7 +11,24 @@ from trainer.evaluation.scorers import RetrievalScorer
 from trainer.models.retrieval import RetrievalModel
 
 BOOSTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+COARSE = (0.0, 0.5, 1.0)  # Asked after every epoch.
 K = 10
+
+
+def with_best_boost(model: RetrievalModel, validate: Callable[[], float]) -> float:
+    """Return the best of a validation's values over a few boosts, and leave none set.
+
+    An epoch is judged as what will be served of it: without its boost a model that
+    knows users better loses to an earlier one that follows the trend.
+    """
+    if not model.query_tower.trend_width:
+        return validate()
+    found = []
+    for boost in COARSE:
+        model.boost_trend(boost)
+        found.append(validate())
+    model.boost_trend(0.0)
+    return max(found)
 
 
 def choose_trend_boost(model: RetrievalModel, prepared: Prepared) -> dict[str, float]:

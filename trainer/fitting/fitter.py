@@ -23,6 +23,7 @@ from trainer.errors import TrainingError
 from trainer.evaluation.evaluate import mean_ndcg_of
 from trainer.evaluation.scorers import RetrievalScorer
 from trainer.fitting.affinity import Affinity
+from trainer.fitting.boost import with_best_boost
 from trainer.fitting.carried import carry, digest_of, ids_of, named_weights
 from trainer.fitting.learned import Learned, Stage
 from trainer.fitting.loop import Fit, Schedule, Validate, build, fit, take_best
@@ -290,7 +291,7 @@ class Fitter:
             scorer = RetrievalScorer(model, prepared, events, counted=counted)
             return mean_ndcg_of(prepared, queries, scorer, "retrieval")
 
-        return validate
+        return partial(with_best_boost, model, validate)
 
     def _next_event_ndcg(self, model: RetrievalModel, log: EventLog) -> Validate | None:
         asked = self._next_events(log)
