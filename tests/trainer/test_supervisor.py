@@ -66,8 +66,7 @@ def test_those_that_serve_are_ended_when_all_is_done(quick: Path) -> None:
 
 def test_a_killed_server_starts_all_again(quick: Path) -> None:
     assert run(quick, "waits,0", "killed,waits", servers=1) == 0
-    # The chief's second start ends all, perhaps before the server's has got so far as to
-    # write itself down.
+    # The chief's second start ends all, perhaps before the server's is written down.
     assert starts(quick, "chief") == 2
     assert starts(quick, "ps") in (1, 2)
 
