@@ -3,11 +3,12 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from serving.question import Question
 
 if TYPE_CHECKING:
     from serving.client import Client
@@ -28,25 +29,6 @@ _QUESTIONS = ("user", "similar", "search", "describe", "status")
 _OF_USER = ("history", "exclude", "time", "context", "boost", "bury")
 _IDS: dict[str, Any] = {"multiple": True, "metavar": "ITEM"}
 _FILE = click.Path(exists=True, dir_okay=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What the command was asked, one field for each option of that name."""
-
-    user: str | None
-    rank: tuple[str, ...]
-    similar: str | None
-    search: str | None
-    describe: tuple[str, ...]
-    status: str | None
-    k: int
-    history: tuple[str, ...]
-    exclude: tuple[str, ...]
-    time: datetime | int | None
-    context: dict[str, str]
-    boost: tuple[str, ...]
-    bury: tuple[str, ...]
 
 
 def _time(_: click.Context, __: click.Parameter, text: str | None) -> Any:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from serving.client import Item, ModelVersion, Recommendation
-from serving.query import Question
+from serving.question import Question
 
 _UNKNOWN = -1e29
 """Below this a score says "not a known item"."""

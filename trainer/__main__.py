@@ -12,6 +12,7 @@ import click
 
 from data.cli import tell_errors
 from data.errors import ConfigError
+from trainer.command import STATUSES, quieten
 from trainer.config import SEVERAL, read_experiment
 from trainer.distributed.cluster import check_alone
 from trainer.distributed.supervisor import supervise
@@ -19,7 +20,7 @@ from trainer.experiment import Experiment
 from trainer.jobs.commands import pipeline, submit
 from trainer.locks import locked
 from trainer.options import stale_lock
-from trainer.retrain.commands import STATUSES, retrain, rollback
+from trainer.retrain.commands import retrain, rollback
 from trainer.skew.commands import skew
 
 
@@ -90,14 +91,6 @@ def _run_together(
             from trainer.stages.follow import follow
 
             follow(crew, experiment)
-
-
-def quieten() -> None:
-    """Keep TensorFlow's start-up chatter off the screen; warnings stay in its log."""
-    import logging
-
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 @click.group()

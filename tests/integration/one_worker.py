@@ -12,7 +12,7 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 from data.cli import tell_errors
-from trainer.__main__ import STATUSES
+from trainer.command import STATUSES
 from trainer.config import read_experiment
 from trainer.distributed.cluster import VARIABLE
 from trainer.distributed.team import team

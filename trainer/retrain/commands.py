@@ -4,25 +4,10 @@ from pathlib import Path
 
 import click
 
-from data.cli import LOCKED, MISTAKE, REFUSED, tell_errors
-from trainer.distributed.supervisor import RETRY
-from trainer.errors import (
-    ExportError,
-    GateRefused,
-    Locked,
-    TrainingError,
-    WorkerLost,
-)
+from data.cli import tell_errors
+from trainer.command import STATUSES, quieten
 from trainer.options import stale_lock
 from trainer.retrain.steps import NAMES
-
-STATUSES: dict[type[Exception], int] = {
-    ExportError: MISTAKE,
-    TrainingError: MISTAKE,
-    GateRefused: REFUSED,
-    Locked: LOCKED,
-    WorkerLost: RETRY,
-}
 
 
 @click.command()
@@ -56,7 +41,6 @@ def retrain(
     Exit status 3: refused, what serves is untouched. Run again with the same files it
     does nothing; cut short it goes on where it was.
     """
-    from trainer.__main__ import quieten
     from trainer.config import read_experiment
     from trainer.locks import locked
     from trainer.retrain.driver import retrain as run

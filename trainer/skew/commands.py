@@ -3,7 +3,7 @@
 import click
 
 from data.cli import tell_errors
-from trainer.retrain.commands import STATUSES
+from trainer.command import STATUSES, quieten
 from trainer.skew import MOST
 
 
@@ -44,7 +44,6 @@ def skew(
     LOG is a TFRecord file of PredictionLog, as a server with logging_config writes it,
     or a folder of such. Exit status 3: something differs by more than is tolerated.
     """
-    from trainer.__main__ import quieten
     from trainer.catalogue.exported import find_models
     from trainer.skew.job import compare
 
