@@ -133,19 +133,12 @@ def logged_rest_classify(
 
     Raises: StatusError: as `rest_classify`.
     """
-    asked, examples, found = _rest(
-        classify_regress.classify, servable, body, check_method
-    )
+    asked = _rest(classify_regress.classify, servable, body, check_method)
     request = messages.ClassificationRequest()
-    _fill_asked(request, model, asked.signature, examples)
     response = messages.ClassificationResponse()
-    _fill_classes(response.result, found)
-    _fill_spec(response.model_spec, request.model_spec, version)
-    return Exchanged(
-        request=request.SerializeToString(),
-        response=response.SerializeToString(),
-        answer=render_classes(found.labels, found.scores),
-    )
+    _fill_classes(response.result, asked[-1])
+    answer = render_classes(asked[-1].labels, asked[-1].scores)
+    return _exchanged(request, response, asked, model, version, answer)
 
 
 def logged_rest_regress(
@@ -160,19 +153,12 @@ def logged_rest_regress(
 
     Raises: StatusError: as `rest_regress`.
     """
-    asked, examples, found = _rest(
-        classify_regress.regress, servable, body, check_method
-    )
+    asked = _rest(classify_regress.regress, servable, body, check_method)
     request = messages.RegressionRequest()
-    _fill_asked(request, model, asked.signature, examples)
     response = messages.RegressionResponse()
-    _fill_regressions(response.result, found)
-    _fill_spec(response.model_spec, request.model_spec, version)
-    return Exchanged(
-        request=request.SerializeToString(),
-        response=response.SerializeToString(),
-        answer=render_regressions(found),
-    )
+    _fill_regressions(response.result, asked[-1])
+    answer = render_regressions(asked[-1])
+    return _exchanged(request, response, asked, model, version, answer)
 
 
 def check_body(body: bytes) -> None:
@@ -201,6 +187,24 @@ def _examples(given: Any) -> list[bytes]:
         return list(given.example_list.examples)
     found = given.example_list_with_context
     return Examples(examples=list(found.examples), context=found.context).texts()
+
+
+def _exchanged(
+    request: Any,
+    response: Any,
+    asked: tuple[Request, Examples, Any],
+    model: str,
+    version: int,
+    answer: bytes,
+) -> Exchanged:
+    """Complete both messages by what was asked, and of whom."""
+    _fill_asked(request, model, asked[0].signature, asked[1])
+    _fill_spec(response.model_spec, request.model_spec, version)
+    return Exchanged(
+        request=request.SerializeToString(),
+        response=response.SerializeToString(),
+        answer=answer,
+    )
 
 
 def _fill_asked(request: Any, model: str, signature: str, given: Examples) -> None:

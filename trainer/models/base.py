@@ -1,5 +1,6 @@
 """What both models share: one training step, counted, clipped and averaged."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -87,9 +88,9 @@ class CountedModel(tfrs.Model):
         self.step.value.assign_add(1)
 
     @property
+    @abstractmethod
     def encoded_whole(self) -> tf.keras.layers.Layer:
         """Return the layer that encodes each item of a batch once, for all of it."""
-        raise NotImplementedError
 
     def own_variables(self) -> list[tf.Variable]:
         """Return the trained variables but those of a pretrained text tower."""
