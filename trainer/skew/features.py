@@ -1,6 +1,6 @@
 """The features of logged requests: as served, and as training computes them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,28 +64,32 @@ class Comparison:
 
     def _user_ids(self) -> FeatureSkew:
         ids = [one.user for one in self.asked if one.user]
-        served, row = self.served.ids("user_ids"), self.computed.user_row
         log = self.computed.fitted.prepared.as_happened
-        return FeatureSkew(
-            name="user_id",
-            rows=len(ids),
-            mismatch=share([served.get(i, 0) != row.get(i, 0) for i in ids]),
-            unknown=share([i not in served for i in ids]),
-            unknown_before=new_among_newest(log.user, log.time),
-        )
+        return self._ids("user_id", ids, self.computed.user_row, log.user, log.time)
 
     def _item_ids(self) -> FeatureSkew:
         """Compare the ids that callers send: what is answered is always known."""
         sent = [i for one in self.asked for i in one.history]
         sent += [i for a in self.asked if a.servable == "ranking" for i in a.items]
-        served, row = self.served.ids("item_ids"), self.computed.item_row
         log = self.computed.fitted.prepared.as_happened
+        return self._ids("item_id", sent, self.computed.item_row, log.item, log.time)
+
+    def _ids(
+        self,
+        name: str,
+        ids: Sequence[str],
+        row: Mapping[str, int],
+        rows: np.ndarray,
+        times: np.ndarray,
+    ) -> FeatureSkew:
+        """Compare ids. In: `row`: the data set's; `rows`, `times`: its events'."""
+        served = self.served.ids(f"{name}s")
         return FeatureSkew(
-            name="item_id",
-            rows=len(sent),
-            mismatch=share([served.get(i, 0) != row.get(i, 0) for i in sent]),
-            unknown=share([i not in served for i in sent]),
-            unknown_before=new_among_newest(log.item, log.time),
+            name=name,
+            rows=len(ids),
+            mismatch=share([served.get(i, 0) != row.get(i, 0) for i in ids]),
+            unknown=share([i not in served for i in ids]),
+            unknown_before=new_among_newest(rows, times),
         )
 
     def _times(self) -> Iterator[FeatureSkew]:
