@@ -82,7 +82,7 @@ def cost(
 
 
 @cli.command()
-@click.option("--seconds", default=60.0, show_default=True)
+@click.option("--seconds", default=100.0, show_default=True, help="Of load.")
 @click.option("--swaps", default=3, show_default=True)
 @_shared
 @tell_errors()

@@ -17,6 +17,7 @@ import grpc
 import numpy as np
 import pytest
 
+from benchmarks.serving.processes import cpu_of
 from serving import messages
 from serving.client import GrpcClient, RestClient, Retries, ServingError
 from serving.modelserver.errors import StartupError
@@ -423,7 +424,15 @@ def workers(process: subprocess.Popen[str]) -> set[int]:
     return set(children(zygote))
 
 
-def slowly(client: GrpcClient, results: list[object], steps: int = 150_000) -> None:
+def start(process: subprocess.Popen[str], *threads: threading.Thread) -> None:
+    """Start threads that ask slowly; return when a worker computes for them."""
+    before = cpu_of(process.pid)
+    for thread in threads:
+        thread.start()
+    until(lambda: cpu_of(process.pid) > before + 0.2)
+
+
+def slowly(client: GrpcClient, results: list[object], steps: int) -> None:
     try:
         answer = client.predict("kinds", {"n": np.array([steps], np.int32)}, "slow")
         results.append(answer["y"].shape)
@@ -448,8 +457,7 @@ def test_a_killed_worker_comes_back(
     results: list[object] = []
     with GrpcClient(address.grpc, retries=Retries(attempts=1)) as client:
         thread = threading.Thread(target=slowly, args=(client, results, 2_000_000))
-        thread.start()
-        time.sleep(0.3)
+        start(running, thread)
         killed = workers(running)
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
@@ -475,9 +483,9 @@ def test_a_version_removed_while_in_use_answers_and_ends(
     running, address, root = process
     results: list[object] = []
     with GrpcClient(address.grpc) as client:
-        thread = threading.Thread(target=slowly, args=(client, results))
-        thread.start()
-        time.sleep(0.3)
+        # It outlasts the second after which the server looks at the folder again.
+        thread = threading.Thread(target=slowly, args=(client, results, 600_000))
+        start(running, thread)
         (root / "kinds" / "1").rename(root / "kinds" / "away")
         until(lambda: states(client, "kinds") == ["UNLOADING"])
         with pytest.raises(ServingError, match=r"Latest\(kinds\)"):
@@ -514,7 +522,7 @@ def test_sigterm_finishes_what_is_in_flight_and_logs_no_request(
 ) -> None:
     running, address, root = process
     results: list[Any] = []
-    slow = {"n": np.array([150_000], np.int32)}
+    slow = {"n": np.array([300_000], np.int32)}
 
     def ask_slowly(client: Any) -> None:
         try:
@@ -531,9 +539,7 @@ def test_sigterm_finishes_what_is_in_flight_and_logs_no_request(
             one.predict("kinds", {"x": np.array([77777], np.float32)}, "guarded")
         ask(address.rest_port, "GET", "/v1/models/secret-user")
         threads = [threading.Thread(target=ask_slowly, args=(c,)) for c in (one, two)]
-        for thread in threads:
-            thread.start()
-        time.sleep(0.4)
+        start(running, *threads)
         others = [*children(running.pid), *workers(running)]
         running.send_signal(signal.SIGTERM)
         for thread in threads:
