@@ -13,6 +13,7 @@ from benchmarks.serving.generator import start_load
 from benchmarks.serving.outcome import Outcome, percentiles, summary
 from benchmarks.serving.plan import Plan
 from benchmarks.serving.server import BATCHING, Server, serving
+from benchmarks.serving.stolen import watched
 from data.console import say, step
 from serving.client import GrpcClient, ServingError
 
@@ -42,13 +43,15 @@ def measure_swaps(
         began = time.monotonic()
         generator = start_load("grpc", on.grpc, copy.ids(), plan)
         found = []
-        for number, folders in enumerate(prepared):
-            # None at the very beginning; room for the last one's load at the end.
-            due = began + (number + 0.25) / swaps * seconds
-            time.sleep(max(due - time.monotonic(), 0))
-            found.append(_swap(on, folders))
-            say(f"Swap {number + 1} of {swaps}: {found[-1]['took_s']:.1f} s")
-        outcome = generator.outcome()
+        with watched() as stolen:
+            for number, folders in enumerate(prepared):
+                # None at the very beginning; room for the last one's load at the end.
+                due = began + (number + 0.25) / swaps * seconds
+                time.sleep(max(due - time.monotonic(), 0))
+                found.append(_swap(on, folders))
+                say(f"Swap {number + 1} of {swaps}: {found[-1]['took_s']:.1f} s")
+            outcome = generator.outcome()
+        worst_at, worst_s = stolen.worst()
     for swap in found:
         swap["published"] -= outcome.started
         swap["taken_over"] = {
@@ -60,6 +63,11 @@ def measure_swaps(
         "seconds": seconds,
         "servables": list(copy.names),
         "swaps": found,
+        "stolen": {
+            "share": stolen.share,
+            "worst_at": worst_at - outcome.started,
+            "worst_s": worst_s,
+        },
         **compared(outcome, found),
     }
     return figures, outcome

@@ -150,7 +150,7 @@ def _swap(figures: dict[str, Any]) -> list[str]:
         f"{one['took_s']:.1f} s" + ("" if one["complete"] else " (**not taken over**)")
         for one in figures["swaps"]
     )
-    everything = figures["all"]
+    everything, stolen = figures["all"], figures.get("stolen")
     failed = everything["requests"] - everything["ok"]
     return [
         *table(head, rows),
@@ -159,11 +159,20 @@ def _swap(figures: dict[str, Any]) -> list[str]:
         f"{figures['capacity_per_s']:,.0f}; {', '.join(figures['servables'])} taken "
         f"over in {took}. Failed requests: {failed} of {everything['requests']:,} "
         f"({errors(everything['errors'])}): {verdict(not failed)}.",
+        *([_stolen(stolen)] if stolen else []),
         *(
             [f"**{late} take-overs came after the load: use more --seconds.**"]
             * bool(late)
         ),
     ]
+
+
+def _stolen(stolen: dict[str, float]) -> str:
+    return (
+        f"The host withheld {stolen['share']:.1%} of the CPU time, "
+        f"{stolen['worst_s']:.2f} s of it in the second from "
+        f"{stolen['worst_at']:.0f} s on."
+    )
 
 
 def _sweep(figures: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import os
 import threading
 import time
 from collections import Counter
@@ -29,6 +30,7 @@ from benchmarks.serving.grpc_connection import GrpcConnection
 from benchmarks.serving.outcome import Outcome, percentiles, summary
 from benchmarks.serving.plan import Plan
 from benchmarks.serving.requests import Asked, drawn
+from benchmarks.serving.stolen import Stolen
 from benchmarks.serving.swap import compared
 from benchmarks.serving.table import part_lines
 from benchmarks.serving.target import PREDICT, Target
@@ -371,6 +373,7 @@ def test_swaps_are_compared_with_what_is_far_from_them() -> None:
     assert found["while_loading"]["requests"] == pytest.approx(750 + 450, abs=3)
     swaps = [{**swap, "took_s": 5.0} for swap in (one, two)]
     figures = {**found, "swaps": swaps, "rate": 100, "capacity_per_s": 200}
+    figures["stolen"] = {"share": 0.021, "worst_at": 12.0, "worst_s": 0.5}
     measured = dict.fromkeys(
         ("when", "commit", "cores", "processor", "load_before", "load_after"), 0
     )
@@ -380,3 +383,12 @@ def test_swaps_are_compared_with_what_is_far_from_them() -> None:
     later = {**two, "taken_over": {"a": 41.0, "b": 70.0}}
     assert compared(outcome, [one, later])["too_late"] == 1
     assert "Failed requests: 0 of 6,000 (none): met" in text
+    assert "2.1% of the CPU time, 0.50 s of it in the second from 12 s on" in text
+
+
+def test_stolen_time_is_told_for_the_worst_second() -> None:
+    stolen = Stolen()
+    stolen.samples = [(0.0, 5.0), (1.0, 5.0), (1.5, 5.3), (2.0, 5.6), (4.0, 5.8)]
+    at, seconds = stolen.worst()
+    assert (at, seconds) == (1.0, pytest.approx(0.6))
+    assert stolen.share == pytest.approx(0.8 / 4 / (os.cpu_count() or 1))

@@ -290,6 +290,43 @@ def test_a_rollback_takes_the_data_set_back(
     assert counts["counts"]["new"] == both
 
 
+class Unreachable:
+    """A store whose network is down, with errors as TensorFlow's."""
+
+    class UnavailableError(Exception):
+        error_code = 14
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def fail(*_: object, **__: object) -> None:
+            raise self.UnavailableError("could not resolve host")
+
+        return fail
+
+
+@pytest.mark.parametrize("where", ["out", "new"])
+def test_an_unreachable_bucket_is_a_mistake_to_mend(
+    first: Retrained,
+    copy: Callable[[Retrained], Retrained],
+    where: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = copy(first)
+    monkeypatch.setattr("data.files._gfile", lambda: Unreachable())
+    out, new = str(job.out), str(job.data.slices[1])
+    given = {"out": "gs://nobody/out", "new": "gs://nobody/new.parquet"}[where]
+    if where == "out":
+        out = given
+    else:
+        new = given
+    words = ("retrain", job.data.toml, "--out", out, "--new", new)
+    assert run_trainer(*words) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "cannot be reached (could not resolve host)" in told
+    assert "Traceback" not in told
+    assert snapshot(job.models) == job.before
+
+
 def test_a_rollback_by_label_and_forward_again(
     second: Retrained, copy: Callable[[Retrained], Retrained]
 ) -> None:
