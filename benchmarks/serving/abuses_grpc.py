@@ -183,7 +183,11 @@ GRPC_ABUSES: tuple[Abuse, ...] = (
     abuse("gRPC: unknown method", _unknown_method, "UNIMPLEMENTED"),
     abuse("gRPC: an id of up to 5 MiB", _large_message, "OK"),
     abuse("gRPC: cancelled", _cancelled, "CANCELLED", "OK"),
-    abuse("gRPC: 2 ms of patience", _impatient, "DEADLINE_EXCEEDED", "OK"),
+    # Who waits too long in a batch's queue gets TensorFlow Serving's own answer.
+    abuse(
+        *("gRPC: 2 ms of patience", _impatient),
+        *("DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "OK"),
+    ),
     abuse("gRPC: no HTTP/2 at all", _no_http2, CLOSED),
     abuse("gRPC: HTTP/1.1", _http1, CLOSED, "HTTP 400"),
     abuse("gRPC: wild frames", _wild_frames, LEFT, CLOSED),

@@ -1,10 +1,15 @@
-"""The retraining job with its models, killed with SIGKILL once in each of its steps."""
+"""The retraining job with its models: killed in each step, and as a pipeline."""
 
 from pathlib import Path
 
 import pytest
 
+from benchmarks.retrain.jobs import jobs, outputs, run
 from benchmarks.retrain.kills import kill_table
+from benchmarks.retrain.tiny import tiny
+from tests.trainer.local_pipeline import local_runner
+from trainer.jobs.config import PipelineConfig
+from trainer.jobs.pipeline import make_pipeline
 from trainer.retrain.steps import NAMES
 
 SEED = 20_261
@@ -21,3 +26,20 @@ def test_a_killed_job_makes_what_an_undisturbed_one_does(tmp_path: Path) -> None
         assert row["status"] == 0, told
         assert row["equal"], told
         assert not row["half_written"], told
+
+
+@pytest.mark.filterwarnings("ignore:You may be attemping:RuntimeWarning")
+def test_the_pipeline_publishes_what_the_job_does(tmp_path: Path) -> None:
+    """All steps as kfp runs them here, beside `python -m trainer retrain`."""
+    data = tiny(tmp_path / "data")
+    alone, piped = tmp_path / "alone", tmp_path / "piped"
+    done = run(
+        *("retrain", data.toml, "--out", alone, "--new", data.slices[0]), within_s=600
+    )
+    assert done.status == 0, done.said
+    with local_runner(tmp_path / "kfp"):
+        pipeline = make_pipeline(PipelineConfig(), toml=str(data.toml), out=str(piped))
+        pipeline(new=[str(data.slices[0])])
+    ours, theirs = (outputs(jobs(out)[-1]) for out in (alone, piped))
+    assert list(theirs) == sorted(NAMES)
+    assert theirs == ours

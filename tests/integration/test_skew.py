@@ -1,17 +1,24 @@
 """Skew is found where there is some, and named; where there is none, nothing is."""
 
+import json
 import os
 import shutil
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
 
 from data.files import read_json
+from serving import messages
+from serving.client import GrpcClient
 from tests.integration.support import Calls, EvaluatedJob, run_trainer
+from tests.serving.support import Address, ask
 
 FLOATS = ("score", "like", "rating")
 FAIR = (
@@ -87,6 +94,77 @@ def test_what_is_served_is_what_training_computes(
     assert all(score["largest"] < 1e-3 for score in scores.values()), scores
     assert "items.genres" in said.out
     assert "No skew beyond the tolerances." in said.out
+
+
+@pytest.fixture
+def served_log(
+    evaluated: EvaluatedJob, server: Address, tmp_path: Path
+) -> Iterator[Path]:
+    """Have the server log all it is asked into a folder, while the test asks it."""
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    usual = (evaluated.models / "models.scann.config").read_text()
+    message = text_format.Parse(usual, model_server_config_pb2.ModelServerConfig())
+    for model in message.model_config_list.config:
+        wanted = model.logging_config
+        wanted.log_collector_config.type = "tfrecord"
+        wanted.log_collector_config.filename_prefix = f"{folder}/{model.name}"
+        wanted.sampling_config.sampling_rate = 1.0
+    configure(server, message)
+    yield folder
+    configure(server, text_format.Parse(usual, type(message)()))
+
+
+def configure(server: Address, config: Any) -> None:
+    request = messages.ReloadConfigRequest(config=config.SerializeToString())
+    with grpc.insecure_channel(server.grpc) as channel:
+        method = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
+        channel.unary_unary(method)(request.SerializeToString(), timeout=60)
+
+
+def test_the_log_of_a_server_shows_no_skew(
+    evaluated: EvaluatedJob,
+    calls: Calls,
+    server: Address,
+    grpc_client: GrpcClient,
+    served_log: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in FAIR:
+        asked = calls.wanted[name]
+        inputs = {
+            key: np.asarray(value, {"k": np.int32, "time": np.int64}.get(key))
+            for key, value in asked["inputs"].items()
+        }
+        grpc_client.predict(asked["servable"], inputs, asked["signature"])
+    users = evaluated.prepared.user_ids[-3:].tolist()
+    body = json.dumps({"inputs": {"user_id": users}}).encode()
+    path = "/v1/models/recommender:predict"
+    assert ask(server.rest_port, "POST", path, body).status == 200
+    place = tmp_path / "skew.json"
+    options = ("--json", place, "--set", "skew.max_distance=1")
+    asked_of = len(FAIR) + 1
+    until(lambda: logged(served_log) == asked_of)
+    status = run_trainer("skew", served_log, "--model", evaluated.out, *options)
+    assert status == 0, capsys.readouterr().err
+    (found,) = read_json(place)["versions"]
+    assert found["problems"] == []
+    assert all(score["largest"] < 1e-3 for score in found["scores"])
+
+
+def logged(folder: Path) -> int:
+    return sum(len(list(tf.data.TFRecordDataset(str(p)))) for p in folder.iterdir())
+
+
+def until(check: Callable[[], bool], within_s: float = 30) -> None:
+    deadline = time.monotonic() + within_s
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_changed_column_and_a_reversed_history_are_named(

@@ -2,8 +2,7 @@
 
 import dataclasses
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from data.errors import ConfigError
+from tests.trainer.local_pipeline import local_runner
 from tests.trainer.pipeline_steps import run_all
 from trainer.jobs import extra
 from trainer.jobs.config import PipelineConfig, ResourcesConfig
@@ -19,7 +19,6 @@ from trainer.retrain.steps import STEPS
 
 kfp = pytest.importorskip("kfp", reason="the `pipelines` extra is not installed")
 
-ROOT = Path(__file__).parents[2]
 CONFIG = PipelineConfig(
     retries=3,
     retry_wait_s=30,
@@ -138,36 +137,9 @@ def test_without_kfp_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         make_pipeline(CONFIG, toml="a.toml", out="o")
 
 
-def holds(condition: str, outputs: Any) -> bool:
-    """Evaluate the only condition that there is: of a task's verdict."""
-    asked = re.fullmatch(
-        r"inputs\.parameter_values\['pipelinechannel--(\w+)-(verdict)'\] == '(\w+)'",
-        condition,
-    )
-    assert asked, condition
-    return bool(outputs.get_task_output(asked[1], asked[2]) == asked[3])
-
-
 @pytest.fixture
-def locally(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], tuple[Path, list[str], str]]:
+def locally(tmp_path: Path) -> Iterator[Callable[[str], tuple[Path, list[str], str]]]:
     """Return what runs the pipeline on rows, and tells its folder, steps and output."""
-    from kfp import local
-    from kfp.local.orchestrator.enhanced_dag_orchestrator import ConditionEvaluator
-    from kfp.local.subprocess_task_handler import SubprocessTaskHandler
-
-    # The runner wants Python components only, since it has no images; the commands of
-    # ours run here as they do in theirs. Of conditions it reads, up to kfp 2.17, none
-    # but those on an output that is named "Output".
-    name = "validate_not_container_component"
-    monkeypatch.setattr(SubprocessTaskHandler, name, lambda self, command: None)
-    monkeypatch.setattr(ConditionEvaluator, "evaluate_condition", staticmethod(holds))
-    monkeypatch.chdir(ROOT)
-    kept = dict(vars(local.config.LocalExecutionConfig))
-    local.init(
-        local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "kfp")
-    )
     toml, new = tmp_path / "a.toml", tmp_path / "new.csv"
     toml.write_text("")
 
@@ -179,9 +151,8 @@ def locally(
         ran = (tmp_path / "ran").read_text().split()
         return out, ran, str(toml)
 
-    yield run
-    monkeypatch.undo()
-    local.config.LocalExecutionConfig.instance = kept.get("instance")
+    with local_runner(tmp_path / "kfp"):
+        yield run
 
 
 @pytest.mark.xdist_group("job")

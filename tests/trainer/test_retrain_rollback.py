@@ -118,3 +118,16 @@ def test_a_withdrawn_number_is_not_used_again(models: Path) -> None:
     rollback(str(models))
     now = datetime.datetime(2026, 5, 1, tzinfo=datetime.UTC)
     assert new_version(str(models), now) == 30000101000001
+
+
+def test_a_withdrawn_version_goes_with_those_of_its_age(models: Path) -> None:
+    place = models / "ranking" / ".3.withdrawn"
+    rollback(str(models))
+    publish_all(models, 4)
+    prune(str(models), 2)
+    assert found(models) == all_have([2, 4])
+    assert place.exists()  # It is newer than what is kept.
+    publish_all(models, 5)
+    prune(str(models), 2)
+    assert found(models) == all_have([4, 5])
+    assert not place.exists()

@@ -21,6 +21,7 @@ from trainer.export.labels import label_lines, read_labels
 
 Save = Callable[[str], None]
 _LEFT = re.compile(r"\.\d+\.tmp$")
+_WITHDRAWN = re.compile(r"\.(\d+)\.withdrawn$")
 _NUMBERED = re.compile(r"\.?(\d+)(?:\.withdrawn)?$")
 SERVABLES = ("retrieval", "ranking", "recommender")
 PUBLISHED = ".published"
@@ -165,8 +166,8 @@ def withdraw(models: str, version: int) -> None:
 def prune(models: str, keep: int) -> None:
     """Remove all but the newest versions of every servable, and the labelled ones.
 
-    Also what runs that were killed have left: on an object store all that is older
-    than the newest version and is not published.
+    Also withdrawn versions older than those, and what runs that were killed have left:
+    on an object store all that is older than the newest version and is not published.
     """
     labelled = set(read_labels(models).values())
     if files.is_remote(models):
@@ -176,8 +177,11 @@ def prune(models: str, keep: int) -> None:
         for version in versions(models, name)[:-keep]:
             if version not in labelled:
                 remove_version(models, name, version)
+        oldest = min(versions(models, name), default=0)
         for left in files.listdir(files.join(models, name)):
-            if _LEFT.match(left):  # Of a run that was killed: one at a time works here.
+            withdrawn = _WITHDRAWN.match(left)
+            # What a run that was killed has left is nobody's: one at a time works here.
+            if _LEFT.match(left) or (withdrawn and int(withdrawn[1]) < oldest):
                 files.remove_folder(files.join(models, name, left))
 
 
