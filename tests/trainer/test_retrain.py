@@ -290,6 +290,19 @@ def test_a_rollback_takes_the_data_set_back(
     assert counts["counts"]["new"] == both
 
 
+@pytest.mark.parametrize("start", ["scratch", "warm"])
+def test_the_last_weeks_are_replayed_beside_what_serves(
+    first: Retrained, copy: Callable[[Retrained], Retrained], start: str
+) -> None:
+    job = copy(first)
+    (old,) = job.versions
+    settings = ("--set", "retrain.replay_weeks=0.1", "--set", f"retrain.start={start}")
+    words = ("retrain", job.data.toml, "--out", job.out, "--replay", *settings)
+    assert run_trainer(*words) == 0
+    assert job.versions[0] == old
+    assert len(job.versions) == 2
+
+
 class Unreachable:
     """A store whose network is down, with errors as TensorFlow's."""
 

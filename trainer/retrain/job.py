@@ -80,8 +80,10 @@ class Steps:
             return ""
         if isinstance(self.champion, StandIn):  # What serves knows the replayed weeks.
             former = self.champion.experiment
-            _ = former.fitted
-            return files.join(former.out, "runs", former.evaluation.id)
+            run = former.evaluation
+            if run.metrics is None:  # A run is taken for one by what it says of itself.
+                run.end({"run": run.id, "stages": former.fitted.facts})
+            return files.join(former.out, "runs", run.id)
         return "" if self.serving is None else self.serving.place()
 
     def _data(self, ingested: dict[str, Any]) -> DataConfig:
