@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from benchmarks.retrain.kills import kill_table, kills_markdown
-from benchmarks.retrain.replay import replay
+from benchmarks.retrain.replay import replay, replay_markdown
 from benchmarks.retrain.slices import slice_by_time
 from benchmarks.serving.results import conditions
 from data.console import say
@@ -49,6 +49,8 @@ def main(
         for one in start:
             found[one] = replay(sliced, work / one, overrides, start=one, rate=rate)
             _save(work, found)
+            rows = [row for one in start for row in found.get(one, ())]
+            (work / "replay.md").write_text(replay_markdown(rows))
     if only != "replay":
         found["kills"] = kill_table(
             work / "kills", kills=kills, long_kills=long_kills, seed=seed

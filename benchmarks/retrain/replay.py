@@ -18,6 +18,7 @@ from data.console import say
 from trainer.export.publish import SERVABLES
 
 WITHIN_S = 7_200.0
+STEPS = ("train", "evaluate", "publish")  # What takes the time.
 BITE_S = 20.0  # A load is bounded; one follows the other while the job runs.
 
 
@@ -100,3 +101,31 @@ def load(server: Server, models: Models, rate: float) -> Iterator[list[dict[str,
     finally:
         ended.set()
         asking.join()
+
+
+def replay_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Return slices as a table of Markdown: what was decided, why, and who noticed."""
+    lines = [
+        "| start | slice | decided | candidate | champion | difference | seconds "
+        "(train, evaluate, publish) | requests | failed |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        candidate, champion, gain = (
+            row[name] or {} for name in ("candidate", "champion", "difference")
+        )
+        steps = [f"{row['steps'].get(s, 0):.0f}" for s in STEPS]
+        between = f" [{gain['low']:+.3f}, {gain['high']:+.3f}]" if gain else ""
+        cells = (
+            *(row["start"], row["slice"], row["verdict"]),
+            *(_mean(candidate), _mean(champion)),
+            f"{gain.get('mean', 0):+.3f}{between}",
+            f"{row['seconds']:.0f} ({', '.join(steps)})",
+            *(f"{row['requests']:,}", row["failed"]),
+        )
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _mean(figure: dict[str, float]) -> str:
+    return f"{figure['mean']:.3f}" if figure else ""
