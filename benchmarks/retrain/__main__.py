@@ -10,6 +10,12 @@ import click
 from benchmarks.retrain.kills import kill_table, kills_markdown
 from benchmarks.retrain.replay import replay, replay_markdown
 from benchmarks.retrain.slices import slice_by_time
+from benchmarks.retrain.starts import (
+    SCRATCH,
+    WARM,
+    compare_starts,
+    starts_markdown,
+)
 from benchmarks.serving.results import conditions
 from data.console import say
 
@@ -21,7 +27,7 @@ PARTS = ("replay", "kills")
 @click.option("--work", type=click.Path(path_type=Path), required=True)
 @click.option("--first", default=0.6, show_default=True, help="Share trained first.")
 @click.option("--slices", default=4, show_default=True)
-@click.option("--start", multiple=True, default=("scratch", "warm"))
+@click.option("--start", multiple=True, default=(SCRATCH, WARM))
 @click.option("--rate", default=20.0, show_default=True, help="Requests a second.")
 @click.option("--kills", default=20, show_default=True, help="In each short step.")
 @click.option("--long-kills", default=2, show_default=True, help="In each long one.")
@@ -51,6 +57,10 @@ def main(
             _save(work, found)
             rows = [row for one in start for row in found.get(one, ())]
             (work / "replay.md").write_text(replay_markdown(rows))
+        if {SCRATCH, WARM} <= set(start):
+            found["starts"] = compare_starts(found, seed)
+            _save(work, found)
+            (work / "starts.md").write_text(starts_markdown(found["starts"]))
     if only != "replay":
         found["kills"] = kill_table(
             work / "kills", kills=kills, long_kills=long_kills, seed=seed

@@ -118,10 +118,10 @@ def _run(request: dict[str, Any], log: IO[str]) -> int:
 
 def _watch(step: str) -> None:
     """Have a step say when it begins and when it is over."""
-    from trainer.retrain import job, rollback
+    from trainer.retrain import job, newdata, rollback
 
     if step == INGEST:
-        _wrap(job.newdata, "grow", lambda *_: True)
+        _wrap(newdata, "grow", lambda *_: True)
     elif step == ROLLBACK:
         _wrap(rollback, "rollback", lambda *_: True)
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.retrain.jobs import jobs, report, run, settings
 from benchmarks.retrain.slices import Sliced
+from benchmarks.retrain.starts import evaluated
 from benchmarks.serving.exports import Models
 from benchmarks.serving.generator import start_load
 from benchmarks.serving.outcome import summary
@@ -66,7 +67,8 @@ def replay(
 
 def told(out: Path, status: int) -> dict[str, Any]:
     """Return what the newest job of a folder decided."""
-    found = report(jobs(out)[-1])
+    job = jobs(out)[-1]
+    found = report(job)
     judged = [one for one in found["steps"] if "reason" in one]
     verdict = {0: "published", 3: "refused"}.get(status, f"failed, status {status}")
     return {
@@ -78,6 +80,7 @@ def told(out: Path, status: int) -> dict[str, Any]:
             for name in ("metric", "users", "candidate", "champion", "difference")
         },
         "version": found.get("version"),
+        "run": evaluated(out, job),
     }
 
 

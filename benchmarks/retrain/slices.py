@@ -38,9 +38,9 @@ def slice_by_time(toml: Path, folder: Path, first: float, number: int) -> Sliced
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(table.filter(pa.array(part == 0)), folder / "interactions.parquet")
     slices = []
-    for place in range(1, number + 1):
-        slices.append(folder / f"slice{place}.parquet")
-        pq.write_table(table.filter(pa.array(part == place)), slices[-1])
+    for one in range(1, number + 1):
+        slices.append(folder / f"slice{one}.parquet")
+        pq.write_table(table.filter(pa.array(part == one)), slices[-1])
     for name, described in config.tables().items():
         if name != "interactions":
             frame = read_table(name, described, raw).astype(object)
