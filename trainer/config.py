@@ -276,19 +276,23 @@ class WarmStartConfig:
     """How a fit lasts that begins with the weights of an earlier one.
 
     `epochs`, `ranking_epochs`: at most so many of either model; `patience`: of both.
+    `early_epochs`: of the retrieval model on earlier events, which chooses the ranking
+    model's negatives and is asked nothing else: what it began with did so before.
     `learning_rate`: as a share of each model's own. `otherwise`: what happens where
     no earlier weights fit: all is fitted from "scratch", which is said, or it is an
     error ("refuse").
     """
 
     epochs: int = 3
+    early_epochs: int = 1
     ranking_epochs: int = 2
     patience: int = 1
     learning_rate: float = 0.5
     otherwise: Literal["scratch", "refuse"] = "scratch"
 
     def __post_init__(self) -> None:
-        _positive(self, "epochs", "ranking_epochs", "patience", "learning_rate")
+        names = ("epochs", "early_epochs", "ranking_epochs", "patience")
+        _positive(self, *names, "learning_rate")
         if self.learning_rate > 1:
             raise ConfigError(
                 f"learning_rate is {self.learning_rate}, expected a share of the "

@@ -27,6 +27,7 @@ from trainer.config import (
     WarmStartConfig,
 )
 from trainer.errors import ExportError, TrainingError
+from trainer.experiment import Experiment
 from trainer.fitting.carried import (
     carry,
     digest_of,
@@ -41,6 +42,7 @@ from trainer.fitting.loop import Fit, Schedule
 from trainer.fitting.warm_start import WarmStart
 from trainer.models.retrieval import RetrievalModel
 from trainer.runs import Run
+from trainer.stages.fit import fit_retrieval
 
 DAY = 86_400
 # A fit takes a step of all events that there are.
@@ -330,6 +332,46 @@ def test_a_warm_fit_is_short(
     assert scratch.learning_rate == config.retrieval.learning_rate
     assert (begun.epochs, begun.patience) == (4, 3)
     assert begun.learning_rate == 0.25 * scratch.learning_rate
+
+
+@pytest.mark.parametrize(
+    ("warm", "began", "epochs"),
+    [(True, "some weights", 1), (True, "", 7), (False, "", 7)],
+)
+def test_the_fit_that_chooses_negatives_goes_on_for_an_epoch(
+    prepared: Prepared,
+    champion: Learned,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warm: bool,
+    began: str,
+    epochs: int,
+) -> None:
+    """In: whether there are earlier weights, and whether the evaluated fit took any."""
+    asked: list[int | None] = []
+
+    def retrieval(*_: object, epochs: int | None, **__: object) -> tuple[None, Fit]:
+        asked.append(epochs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fitter, "retrieval", retrieval)
+    experiment = Experiment(
+        config=small(prepared), path=tmp_path / "e.toml", out=str(tmp_path)
+    )
+    start = WarmStart("models", {"retrieval": (champion,)}, WarmStartConfig())
+    # What the experiment would read from disk.
+    experiment.__dict__.update(prepared=prepared, start=start if warm else None)
+    with pytest.raises(KeyboardInterrupt):
+        fit_retrieval(
+            experiment,
+            Fitter(prepared, experiment.config, str(tmp_path)),
+            prepared.training(),
+            "Training",
+            epochs=3,
+            warm_epochs=1,
+            like=replace(champion, epochs=7, start=began),
+        )
+    assert asked == [epochs]
 
 
 @pytest.mark.parametrize("otherwise", ["scratch", "refuse"])

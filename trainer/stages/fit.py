@@ -46,6 +46,7 @@ def fit_for_evaluation(experiment: Experiment) -> FittedParts:
         prepared.training(cut),
         "Training retrieval on earlier events, to choose negatives",
         epochs=fit.best_epoch,
+        warm_epochs=experiment.config.warm_start.early_epochs,
         like=learned,
     )
     early.boost_trend(best_boost(boosts))
@@ -107,11 +108,13 @@ def fit_retrieval(
     *,
     log: EventLog | None = None,
     epochs: int | None = None,
+    warm_epochs: int | None = None,
     like: Learned | None = None,
 ) -> tuple[RetrievalModel, Fit, Run]:
     """Fit retrieval in a run of its own, or take up the same fit of before.
 
-    In: as `Fitter.retrieval`; `like`: the evaluated fit whose `epochs` these are: only
+    In: as `Fitter.retrieval`; `warm_epochs`: in place of `epochs`, if it begins with
+    earlier weights; `like`: the evaluated fit whose `epochs` these are: only
     if that began with earlier weights this one does.
     """
     prepared, config = experiment.prepared, experiment.config
@@ -120,6 +123,8 @@ def fit_retrieval(
     )
     if source is None and like is not None:
         epochs = like.epochs
+    elif source is not None:
+        epochs = warm_epochs or epochs
     run = Run.of_retrieval(
         experiment.out,
         prepared,
