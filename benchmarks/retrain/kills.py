@@ -12,11 +12,13 @@ from typing import Any
 from benchmarks.retrain.forks import Forks, Ran
 from benchmarks.retrain.jobs import half_written, jobs, outputs
 from benchmarks.retrain.tiny import tiny
+from data import files
 from data.console import say
 from trainer.retrain.steps import NAMES
 
 LONG = ("train", "evaluate", "publish")  # Minutes of a machine for each kill.
 LEAST_S = 0.005
+SHOWN = 12
 PRELOAD = ("tensorflow", "trainer.__main__")
 
 
@@ -31,9 +33,9 @@ def kill_table(
     """Kill the job of a second slice in each of its steps, from where that one begins.
 
     In: `kills`, `long_kills`: how often in each step, and in each of `LONG`. Out: a row
-        a kill: the step, the milliseconds into it, whether what it made when it was
-        taken up has the hashes of an undisturbed run, and what a server could have seen
-        half-written.
+        a kill: the step, the milliseconds into it, the hash of what it made when it was
+        taken up, that of an undisturbed run, whether they are equal, and what a server
+        could have seen half-written.
     Raises: RuntimeError: a job that nobody disturbs does not end.
     """
     shutil.rmtree(work, ignore_errors=True)
@@ -74,6 +76,8 @@ def kill_table(
                         "ms": round(1e3 * (killed.into_s or 0), 1),
                         "killed": killed.status is None,
                         "status": again.status,
+                        "hash": _digest(found),
+                        "undisturbed": _digest(expected[step]),
                         "equal": found == expected[step],
                         "half_written": half + half_written(place),
                     }
@@ -81,6 +85,11 @@ def kill_table(
                 told = "equal" if rows[-1]["equal"] else "not equal"
                 say(f"{step} killed after {rows[-1]['ms']:.1f} ms: {told}")
     return rows
+
+
+def _digest(outputs: dict[str, str] | None) -> str:
+    """Return a hash of all hashes of what a step made, "" where it made nothing."""
+    return files.fingerprint(outputs)[:SHOWN] if outputs else ""
 
 
 def _before(work: Path, step: str) -> Path:
@@ -92,11 +101,12 @@ def kills_markdown(rows: list[dict[str, Any]], seed: int) -> str:
     lines = [
         f"Seed {seed}.",
         "",
-        "| step | ms into it | ended as if undisturbed | half-written, visible |",
-        "|---|---|---|---|",
+        "| step | ms into it | outputs | undisturbed | equal | half-written, visible |",
+        "|---|---|---|---|---|---|",
     ]
     for row in rows:
         equal = "yes" if row["equal"] else "**no**"
         seen = ", ".join(row["half_written"]) or "nothing"
-        lines.append(f"| {row['step']} | {row['ms']:,.1f} | {equal} | {seen} |")
+        cells = (f"{row['ms']:,.1f}", row["hash"], row["undisturbed"], equal, seen)
+        lines.append(f"| {' | '.join((row['step'], *cells))} |")
     return "\n".join([*lines, ""])

@@ -28,10 +28,11 @@ def test_a_slice_tells_the_decision_and_the_requests() -> None:
 
 
 def test_a_kill_tells_whether_anything_was_left() -> None:
-    row = {"step": "gate", "ms": 12.5, "equal": True, "half_written": []}
-    worse = {**row, "equal": False, "half_written": ["models/ranking/1"]}
+    row = {"step": "gate", "ms": 12.5, "hash": "ab", "undisturbed": "ab"}
+    row |= {"equal": True, "half_written": []}
+    worse = {**row, "hash": "cd", "equal": False, "half_written": ["models/ranking/1"]}
     lines = kills_markdown([row, worse], 7).splitlines()
     assert lines[-2:] == [
-        "| gate | 12.5 | yes | nothing |",
-        "| gate | 12.5 | **no** | models/ranking/1 |",
+        "| gate | 12.5 | ab | ab | yes | nothing |",
+        "| gate | 12.5 | cd | ab | **no** | models/ranking/1 |",
     ]
