@@ -47,6 +47,17 @@ def with_guard(name: str, candidate: float) -> Figures:
     return found
 
 
+def test_a_champion_that_found_nothing_leaves_the_chain_a_number() -> None:
+    found = decide(
+        figures(champion=interval(0.0, 0.0, 0.0), difference=interval(0.1, 0.05, 0.15)),
+        GateConfig(),
+        standing=0.97,
+    )
+    assert found.verdict == PASSED
+    assert found.standing == 0.97
+    json.dumps(found.to_json(), allow_nan=False)
+
+
 def test_a_candidate_within_the_margin_is_promoted() -> None:
     found = decide(figures(), GateConfig())
     assert found.verdict == PASSED

@@ -21,8 +21,10 @@ from benchmarks.retrain.slices import Sliced
 from benchmarks.retrain.tiny import tiny
 from tests.integration.support import run_trainer, snapshot
 from tests.trainer.retraining import QUALITY, fit, stand_ins
+from trainer.errors import GateRefused
 from trainer.export.labels import write_labels
 from trainer.export.publish import SERVABLES, versions, write_configs
+from trainer.retrain.rollback import rollback
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,120 @@ def test_a_worse_candidate_is_refused(
     (job.out / QUALITY).write_text("0.2")
     assert job.run(*job.data.slices[1:]) == 0
     assert len(job.versions) == 2
+
+
+def test_no_step_follows_a_refusal(
+    first: Retrained,
+    copy: Callable[[Retrained], Retrained],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    job, result = copy(first), tmp_path / "result.json"
+    (job.out / QUALITY).write_text("0.001")
+    assert job.run(job.data.slices[1]) == 3
+    name = job.jobs[-1].name
+    for more in ((), ("--job", name)):
+        words = ("--step", "publish", "--result", result, *more)
+        assert job.run(job.data.slices[1], words=words) == 3
+        assert "below the champion's" in capsys.readouterr().err
+        assert json.loads(result.read_text())["verdict"] == "refused"
+        assert job.run(job.data.slices[1], words=(*words, "--in-pipeline")) == 0
+    assert snapshot(job.models) == job.before
+
+
+def test_a_step_before_those_that_it_needs(
+    first: Retrained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--step", "publish", "--job", "nonsense")
+    assert first.run(first.data.slices[1], words=words) == 2
+    assert "its first step: --step ingest" in capsys.readouterr().err
+
+
+def test_a_refit_that_the_recall_gate_stops_is_a_verdict(
+    first: Retrained,
+    copy: Callable[[Retrained], Retrained],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    job, result = copy(first), tmp_path / "result.json"
+    new = job.data.slices[1]
+    for step in ("ingest", "validate", "prepare", "train", "evaluate", "gate"):
+        assert job.run(new, words=("--step", step)) == 0
+
+    def refit_and_export(*_: object) -> int:
+        raise GateRefused("Recall is 0.5, below the floor.")
+
+    deliver = sys.modules["trainer.stages.deliver"]
+    monkeypatch.setattr(deliver, "refit_and_export", refit_and_export)
+    words = ("--step", "publish", "--result", result)
+    assert job.run(new, words=words) == 3
+    assert job.run(new, words=(*words, "--in-pipeline")) == 0
+    told = json.loads(result.read_text())
+    assert (told["verdict"], told["version"]) == ("refused", "")
+    assert "below the floor" in told["reason"]
+    assert job.run(new, words=("--in-pipeline",)) == 0
+    assert snapshot(job.models) == job.before
+
+
+def test_a_pipeline_that_another_one_has_overtaken(
+    first: Retrained,
+    copy: Callable[[Retrained], Retrained],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = copy(first)
+    slow, fast = job.data.slices[1:]
+    assert job.run(slow, words=("--step", "ingest")) == 0
+    name = job.jobs[-1].name
+    assert job.run(fast) == 0
+    capsys.readouterr()
+    before = snapshot(job.models)
+    for step in ("validate", "publish"):
+        assert job.run(slow, words=("--step", step, "--job", name)) == 4
+        told = capsys.readouterr().err
+        assert job.jobs[-1].name in told
+        assert str(job.versions[-1]) in told
+    assert snapshot(job.models) == before
+    assert job.run(slow) == 0  # Begun anew, beside what serves now.
+
+
+def test_a_replay_cut_short_is_ended_in_its_own_data_set(
+    first: Retrained, copy: Callable[[Retrained], Retrained]
+) -> None:
+    job = copy(first)
+    words = ("retrain", job.data.toml, "--out", job.out, "--replay")
+    assert run_trainer(*words, "--set", "retrain.replay_weeks=0.1") == 0
+    replayed, before = job.jobs[-1], job.current
+    shutil.rmtree(replayed / "publish")  # As if killed before it was through.
+    assert job.run(job.data.slices[1]) == 0
+    assert (replayed / "publish" / "manifest.json").exists()
+    assert job.current != before
+    states = json.loads((job.out / "retrain/dataset/current.json").read_text())
+    assert (job.out / "retrain" / "dataset" / states["fingerprint"]).exists()
+
+
+def test_a_rollback_cut_short_is_ended_before_the_next_job(
+    second: Retrained,
+    copy: Callable[[Retrained], Retrained],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = copy(second)
+    old, new = job.versions
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.retrain.rollback.withdraw", killed)
+        with pytest.raises(KeyboardInterrupt):
+            rollback(str(job.models))
+    assert job.versions == [old, new]
+    assert job.run(job.data.slices[2]) == 0
+    assert job.versions[0] == old
+    assert new not in job.versions
+    assert job.record(job.versions[-1])["champion"] == old
+    # What was begun then is over.
+    assert job.rollback() == 0
+    assert job.versions == [old]
 
 
 def test_a_clock_that_went_back_lowers_no_version(

@@ -78,6 +78,21 @@ def test_cut_short_it_ends_at_the_same_version(
     assert found(models) == all_have([1, 2])
 
 
+def test_cut_short_and_overtaken_it_is_forgotten(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainer.retrain.rollback.withdraw", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rollback(str(models), 1)
+    monkeypatch.undo()
+    publish_all(models, 4)  # By python -m trainer export, say.
+    assert rollback(str(models)) == 3
+    assert found(models) == all_have([1, 2, 3])
+
+
 def test_labels_move_and_no_folder_does(models: Path) -> None:
     write_labels(str(models), {"stable": 3, "canary": 3})
     assert rollback(str(models)) == 2

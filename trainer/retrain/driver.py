@@ -5,7 +5,7 @@ from typing import Any
 from data import files
 from data.console import say
 from trainer.errors import GateRefused
-from trainer.retrain.job import Steps, begin
+from trainer.retrain.job import Steps, begin, check_not_overtaken
 from trainer.retrain.report import write_job_report
 from trainer.retrain.request import Request
 from trainer.retrain.state import Job
@@ -22,13 +22,13 @@ def retrain(request: Request, *, in_pipeline: bool = False) -> str:
     if job is None:
         say(f"No new data: {reason}. Nothing was published.")
         return verdict
-    steps, was_published = Steps(request, job), job.manifest("publish") is not None
+    was_published = job.manifest("publish") is not None
     for step in STEPS:
         if verdict != PASSED:
             break
         if step.name != NAMES[0]:
-            found = steps.run(step.name)
-            verdict, reason = found.get("verdict", PASSED), found.get("reason", reason)
+            verdict, found = _run(request, job, step.name)
+            reason = found or reason
         say(f"{step.name}: {verdict if step.judges else 'done'}")
     write_job_report(request.places, job)
     if verdict == REFUSED:
@@ -57,21 +57,30 @@ def run_step(
         begun, verdict, reason = begin(request)
     else:
         begun, verdict, reason = request.places.job(job), PASSED, ""
+        check_not_overtaken(request.places, begun)
     if begun is None:
         say(f"No new data: {reason}. Nothing was published.")
         _write_result(result, {"verdict": NOTHING, "job": "", "reason": reason})
         return verdict
     if name != NAMES[0]:
-        if verdict != PASSED:
-            _refuse(begun, reason, quiet)
-            return verdict
-        found = Steps(request, begun).run(name)
-        verdict, reason = found.get("verdict", PASSED), found.get("reason", "")
+        verdict, reason = begun.verdict_before(name)
+        if verdict == PASSED:
+            verdict, reason = _run(request, begun, name)
     _write_result(result, step_result(begun, name, verdict, reason))
+    write_job_report(request.places, begun)
     say(f"{name}: {verdict}")
     if verdict == REFUSED:
         _refuse(begun, reason, quiet)
     return verdict
+
+
+def _run(request: Request, job: Job, name: str) -> tuple[str, str]:
+    """Do a step. Out: its verdict and the reason."""
+    try:
+        found = Steps(request, job).run(name)
+    except GateRefused as err:  # The refit's index: again it would be the same.
+        return REFUSED, str(err)
+    return found.get("verdict", PASSED), found.get("reason", "")
 
 
 def _refuse(job: Job, reason: str, in_pipeline: bool) -> None:
@@ -88,10 +97,12 @@ def _write_result(place: str, result: dict[str, Any]) -> None:
 
 def step_result(job: Job, name: str, verdict: str, reason: str) -> dict[str, Any]:
     """Return what a pipeline is told of a step: see `steps.Step`."""
-    found = job.needed(name)
     result: dict[str, Any] = {"verdict": verdict, "job": job.name, "reason": reason}
     metrics, folders = {}, {}
-    if name == "ingest":
+    if (found := job.manifest(name)) is None:  # Not done, or refused under way.
+        step = next(step for step in STEPS if step.name == name)
+        result |= dict.fromkeys(set(step.values) - set(result), "")
+    elif name == "ingest":
         folders["dataset"] = found["folder"]
         metrics["counts"] = found["counts"]
     elif name == "prepare":

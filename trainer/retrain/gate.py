@@ -60,7 +60,7 @@ def decide(
     `data_refused`, `refused`: why the data or the export were, `answers_known`: how
     many answers the champion had seen. `standing`: the champion's, see `Decision`.
     """
-    after = standing * (1 + _relative(figures, "mean")) if figures["champion"] else 1.0
+    after = _standing_after(figures, standing)
     checks = (
         *_honest(figures),
         *_floors(figures, config),
@@ -82,6 +82,14 @@ def decide(
         thresholds=as_table(config),
         standing=after,
     )
+
+
+def _standing_after(figures: Mapping[str, Any], standing: float) -> float:
+    if not figures["champion"]:
+        return 1.0
+    step = 1 + _relative(figures, "mean")
+    # From nothing no multiple is told: the chain goes on from where it was.
+    return standing * step if math.isfinite(step) else standing
 
 
 def _why_promoted(figures: Mapping[str, Any], config: GateConfig) -> str:

@@ -14,13 +14,15 @@ from data.ingest.given import given
 from data.prepare import prepare
 from data.schema import DataConfig, as_table
 from trainer.catalogue.exported import Exported
+from trainer.errors import Locked
 from trainer.experiment import Experiment
 from trainer.retrain import newdata
 from trainer.retrain.champion import Published, StandIn, champion_version
 from trainer.retrain.figures import read_figures
 from trainer.retrain.gate import Decision, decide
-from trainer.retrain.publishing import job_of_newest, publish
+from trainer.retrain.publishing import dataset_of, job_of_newest, publish
 from trainer.retrain.request import Request
+from trainer.retrain.rollback import finish_rollback
 from trainer.retrain.state import JOB, Job, Places, tree_hash
 from trainer.retrain.steps import NOTHING, PASSED, REFUSED
 
@@ -171,13 +173,14 @@ class Steps:
         figures = read_figures(self.job.place("evaluate"))
         figures["data_refused"] = validated["reason"]
         found = decide(figures, self.request.config.gate, standing=self._standing())
+        run = self.job.needed("train")["runs"]["evaluation"]
+        record = {"job": self.job.name, **found.to_json()}
         with self.job.writing("gate") as step:
             step.write(DECISION, found.to_json(), stable=False)
             step.facts = {"verdict": found.verdict, "reason": found.reason}
             step.outputs = {"verdict": files.fingerprint(found.verdict)}
-        run = self.job.needed("train")["runs"]["evaluation"]
-        record = {"job": self.job.name, **found.to_json()}
-        files.write_json(files.join(self.request.out, "runs", run, DECISION), record)
+            beside = files.join(self.request.out, "runs", run, DECISION)
+            files.write_json(beside, record)
 
     def _standing(self) -> float:
         """Return the champion's metric as a multiple of the fixed reference's."""
@@ -188,6 +191,7 @@ class Steps:
 
     def publish(self) -> None:
         """Refit on all events, publish, and have the server's labels moved."""
+        self.job.needed("gate")
         decision = files.read_json(self.job.place("gate", DECISION))
         publish(self.job, self.request, lambda: self.experiment, decision)
 
@@ -207,8 +211,12 @@ def begin(request: Request) -> tuple[Job | None, str, str]:
     Out: the job, None where nothing is new; the verdict and its reason.
     """
     places = request.places
+    finish_rollback(places.models, server=request.server, config=request.config.retrain)
     if unfinished := _unfinished(places):
-        version = Steps(request, unfinished).run("publish")["version"]
+        # A replay's data set is another one than that of the job of today.
+        dataset = dataset_of(places.models, unfinished.name) or request.dataset
+        theirs = dataclasses.replace(request, dataset=dataset)
+        version = Steps(theirs, unfinished).run("publish")["version"]
         say(f"Job {unfinished.name} was cut short: version {version} is published now.")
     if not request.new:
         return None, NOTHING, "no new files were named"
@@ -287,6 +295,26 @@ def _unfinished(places: Places) -> Job | None:
         return None
     job = places.job(name)
     return None if job.manifest("publish") is not None else job
+
+
+def check_not_overtaken(places: Places, job: Job) -> None:
+    """Raise Locked if a version or rows came since a job began that it knows not of.
+
+    Its steps may run in processes of their own, with others between them.
+    """
+    serves, newest = champion_version(places.models), job_of_newest(places.models)
+    if newest == job.name:
+        return
+    current, facts = newdata.current_state(places.dataset), job.facts
+    ingested = (job.manifest("ingest") or {}).get("name")
+    if serves == facts["champion"] and current in (facts["former"], ingested):
+        return
+    raise Locked(
+        f"{job.place()}: begun beside version {facts['champion'] or 'none'}, but job "
+        f"{newest} has worked here since, and version {serves} serves now: what this "
+        "one compares no longer holds. Begin it again with the same files (--step "
+        "ingest)."
+    )
 
 
 def hashes(job: Job, steps: Sequence[str]) -> dict[str, dict[str, str]]:

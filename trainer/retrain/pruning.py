@@ -11,7 +11,7 @@ from data import files
 from data.states.folders import CURRENT, current, read_manifest
 from trainer.export.publish import SERVABLES, version_folder, versions
 from trainer.retrain.champion import champion_version
-from trainer.retrain.state import Job, Places
+from trainer.retrain.state import JOB, Job, Places
 from trainer.retrain.steps import REFUSED
 
 RECORD = "retrain"  # What a version's manifest says of the job that made it.
@@ -44,8 +44,18 @@ def prune_jobs(places: Places) -> None:
         elif job.has_begun and job.facts["champion"] == champion:
             states.add((job.manifest("ingest") or {}).get("name"))
         else:
-            files.remove_folder(job.place())
+            _remove_overtaken(job)
     _prune_states(places.dataset, states)
+
+
+def _remove_overtaken(job: Job) -> None:
+    """Remove what a job has made; its next step, if one comes, is told why."""
+    if not job.has_begun:
+        files.remove_folder(job.place())
+        return
+    for name in files.listdir(job.place()):
+        if name != JOB:
+            files.remove_folder(job.place(name))
 
 
 def _records(models: str) -> list[dict[str, Any]]:

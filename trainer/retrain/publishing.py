@@ -6,7 +6,7 @@ from typing import Any
 
 from data import files
 from data.console import say
-from trainer.catalogue.exported import newest_version
+from trainer.catalogue.exported import newest_version, parent
 from trainer.config import RetrainConfig
 from trainer.experiment import Experiment
 from trainer.export.labels import read_labels, write_labels
@@ -98,6 +98,16 @@ def job_of(models: str, servable: str, version: int) -> str | None:
     """Return the job that made a version; None if no job did."""
     name = record_of(version_folder(models, servable, version)).get("job")
     return None if name is None else str(name)
+
+
+def dataset_of(models: str, job: str) -> str:
+    """Return the folder of the data set's states that the newest version's job grew."""
+    version = newest_version(models)
+    if version is None or job_of(models, SERVABLES[0], version) != job:
+        return ""
+    record = record_of(version_folder(models, SERVABLES[0], version))
+    states = record.get("states")
+    return files.join(parent(models), states) if states else ""
 
 
 def job_of_newest(models: str) -> str | None:

@@ -70,20 +70,29 @@ def rollback(
     return target
 
 
+def finish_rollback(models: str, *, server: str, config: RetrainConfig) -> None:
+    """End a rollback that was cut short, if there is one."""
+    if files.exists(files.join(models, INTENT)):
+        say(f"{models}: a rollback was cut short, and is ended first.")
+        rollback(models, server=server, config=config)
+
+
 def _intent(
     models: str, labels: dict[str, int], to: int | None, keep_data: bool
 ) -> dict[str, Any]:
     """Return what is to be done: what a run that was killed had begun, if any did."""
-    place = files.join(models, INTENT)
+    place, newest = files.join(models, INTENT), max(_every(models), default=0)
     if files.exists(place):
         begun: dict[str, Any] = files.read_json(place)
-        if to in (None, begun["to"]):
+        # What came since, by whatever way, is no part of what was to be undone.
+        same = newest <= begun.get("newest", begun["of"])
+        if same and to in (None, begun["to"]):
             return begun
     shared = sorted(set.intersection(*(set(versions(models, n)) for n in SERVABLES)))
-    served = labels.get("stable", max(_every(models), default=0))
+    served = labels.get("stable", newest)
     target = _target(models, shared, served, to)
     data = {} if keep_data else _states(models, served, target)
-    return {"of": served, "to": target, "data": data}
+    return {"of": served, "to": target, "newest": newest, "data": data}
 
 
 def _every(models: str) -> set[int]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from data import files
 from trainer.errors import TrainingError
+from trainer.retrain.steps import NAMES, PASSED
 
 FORMAT = 1
 MANIFEST, JOB, REFERENCE = "manifest.json", "job.json", "reference.json"
@@ -101,6 +102,14 @@ class Job:
                 f"leaves. Run it first: --step {step} --job {self.name}."
             )
         return found
+
+    def verdict_before(self, step: str) -> tuple[str, str]:
+        """Return what the steps before one came to: a verdict and its reason."""
+        for name in NAMES[: NAMES.index(step)]:
+            found = self.manifest(name) or {}
+            if found.get("verdict", PASSED) != PASSED:
+                return found["verdict"], found.get("reason", "")
+        return PASSED, ""
 
     @contextmanager
     def writing(self, step: str, since: float | None = None) -> Iterator["StepFolder"]:

@@ -93,6 +93,7 @@ STEPS: Sequence[Step] = (
         inputs=("train", "gate"),
         values=("version",),
         artifacts=(("servables", "Model"),),
+        judges=True,  # The refit's index has a floor of its own.
         cached=False,
     ),
 )
