@@ -18,6 +18,7 @@ from trainer.retrain.steps import NAMES
 
 LONG = ("train", "evaluate", "publish")  # Minutes of a machine for each kill.
 LEAST_S = 0.005
+TRIES = 5
 SHOWN = 12
 PRELOAD = ("tensorflow", "trainer.__main__")
 
@@ -63,10 +64,14 @@ def kill_table(
         draw, rows = random.Random(seed), []
         for step in NAMES:
             for _ in range(long_kills if step in LONG else kills):
-                shutil.rmtree(place, ignore_errors=True)
-                shutil.copytree(_before(work, step), place)
                 after = draw.uniform(0, max(seconds[step], LEAST_S))
-                killed = run(place, 1, step, kill_after_s=after)
+                for _ in range(TRIES):
+                    shutil.rmtree(place, ignore_errors=True)
+                    shutil.copytree(_before(work, step), place)
+                    killed = run(place, 1, step, kill_after_s=after)
+                    if killed.status is None:
+                        break
+                    after /= 2  # It had ended before.
                 half = half_written(place)
                 again = run(place, 1, step)
                 found = outputs(jobs(place)[-1]).get(step)
@@ -106,6 +111,7 @@ def kills_markdown(rows: list[dict[str, Any]], seed: int) -> str:
     ]
     for row in rows:
         equal = "yes" if row["equal"] else "**no**"
+        equal = equal if row["killed"] else f"{equal}, it had ended"
         seen = ", ".join(row["half_written"]) or "nothing"
         cells = (f"{row['ms']:,.1f}", row["hash"], row["undisturbed"], equal, seen)
         lines.append(f"| {' | '.join((row['step'], *cells))} |")

@@ -29,10 +29,12 @@ def test_a_slice_tells_the_decision_and_the_requests() -> None:
 
 def test_a_kill_tells_whether_anything_was_left() -> None:
     row = {"step": "gate", "ms": 12.5, "hash": "ab", "undisturbed": "ab"}
-    row |= {"equal": True, "half_written": []}
+    row |= {"equal": True, "half_written": [], "killed": True}
     worse = {**row, "hash": "cd", "equal": False, "half_written": ["models/ranking/1"]}
-    lines = kills_markdown([row, worse], 7).splitlines()
-    assert lines[-2:] == [
+    late = {**row, "killed": False}
+    lines = kills_markdown([late, row, worse], 7).splitlines()
+    assert lines[-3:] == [
+        "| gate | 12.5 | ab | ab | yes, it had ended | nothing |",
         "| gate | 12.5 | ab | ab | yes | nothing |",
         "| gate | 12.5 | cd | ab | **no** | models/ranking/1 |",
     ]
