@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.retrain.jobs import jobs, outputs, run
 from benchmarks.retrain.kills import kill_table
+from benchmarks.retrain.replay import replay
+from benchmarks.retrain.starts import SCRATCH, WARM
 from benchmarks.retrain.tiny import tiny
 from tests.trainer.local_pipeline import local_runner
 from trainer.jobs.config import PipelineConfig
@@ -26,6 +28,20 @@ def test_a_killed_job_makes_what_an_undisturbed_one_does(tmp_path: Path) -> None
         assert row["status"] == 0, told
         assert row["equal"], told
         assert not row["half_written"], told
+
+
+@pytest.mark.parametrize("start", [SCRATCH, WARM])
+def test_slices_are_taken_over_under_load(tmp_path: Path, start: str) -> None:
+    """What `make bench-retrain` does with MovieLens-100K, on planted data."""
+    data = tiny(tmp_path / "data", slices=2)
+    rows = replay(data, tmp_path / "out", (), start=start, rate=20.0)
+    assert [row["verdict"] for row in rows] == ["published", "published"]
+    for row in rows:
+        assert row["served"][str(row["version"])] == "AVAILABLE"
+        assert row["requests"] > 20
+        assert row["failed"] == 0
+        assert Path(row["run"], "metrics.json").exists()
+    assert len({row["version"] for row in rows}) == 2
 
 
 @pytest.mark.filterwarnings("ignore:You may be attemping:RuntimeWarning")
