@@ -5,7 +5,7 @@ import errno
 from collections.abc import Iterator, Mapping
 
 from data.console import complain
-from data.errors import ConfigError, DataError
+from data.errors import ConfigError, DataError, Locked
 
 OK, BUG, MISTAKE, REFUSED, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -22,7 +22,11 @@ def tell_errors(
     is told by its own entry before that of a base class.
     Raises: SystemExit. Serves as a decorator too, below `@click.command`.
     """
-    known: dict[type[Exception], int] = {ConfigError: MISTAKE, DataError: MISTAKE}
+    known: dict[type[Exception], int] = {
+        ConfigError: MISTAKE,
+        DataError: MISTAKE,
+        Locked: LOCKED,
+    }
     known |= statuses or {}
     try:
         yield

@@ -246,7 +246,7 @@ def test_a_clock_that_went_back_lowers_no_version(
 def test_a_second_job_at_once_is_told_who_works(
     first: Retrained, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from trainer.locks import locked
+    from data.locks import locked
 
     with locked(str(first.out)):
         assert first.run(first.data.slices[1]) == 4

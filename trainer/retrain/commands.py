@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from data.cli import tell_errors
+from data.options import stale_lock
 from trainer.command import STATUSES, quieten
-from trainer.options import stale_lock
 from trainer.retrain.steps import NAMES
 
 
@@ -41,8 +41,8 @@ def retrain(
     Exit status 3: refused, what serves is untouched. Run again with the same files it
     does nothing; cut short it goes on where it was.
     """
+    from data.locks import locked
     from trainer.config import read_experiment
-    from trainer.locks import locked
     from trainer.retrain.driver import retrain as run
     from trainer.retrain.driver import run_step
     from trainer.retrain.request import Request
@@ -89,9 +89,9 @@ def rollback(
 
     The data set goes back to what that version was made of.
     """
+    from data.locks import locked
     from trainer.catalogue.exported import find_models, parent
     from trainer.config import RetrainConfig
-    from trainer.locks import locked
     from trainer.retrain.rollback import rollback as run
 
     models = find_models(folder)

@@ -1,4 +1,4 @@
-"""One job at a time in an experiment's folder, on a local disk or an object store.
+"""One job at a time in a folder, on a local disk or an object store.
 
 Local: a lock of the operating system, which goes with the process, however it ends.
 
@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from data import files
 from data.console import say
-from trainer.errors import Locked
+from data.errors import Locked
 
 LOCK, OWNER = ".lock", ".lock.json"
 STALE_AFTER_S = 900.0
