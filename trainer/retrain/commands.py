@@ -1,13 +1,26 @@
 """The retraining job on the command line."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from data.cli import tell_errors
+from data.locks import locked
 from data.options import stale_lock
 from trainer.command import STATUSES, quieten
+from trainer.retrain.state import Places
 from trainer.retrain.steps import NAMES
+
+
+@contextlib.contextmanager
+def _alone(out: str, stale_minutes: float) -> Iterator[None]:
+    """Hold an experiment's folder, and the data set that `data ingest` grows alone."""
+    stale_s = 60 * stale_minutes
+    with locked(out, stale_after_s=stale_s):
+        with locked(Places(out).dataset, stale_after_s=stale_s):
+            yield
 
 
 @click.command()
@@ -41,7 +54,6 @@ def retrain(
     Exit status 3: refused, what serves is untouched. Run again with the same files it
     does nothing; cut short it goes on where it was.
     """
-    from data.locks import locked
     from trainer.config import read_experiment
     from trainer.retrain.driver import retrain as run
     from trainer.retrain.driver import run_step
@@ -50,7 +62,7 @@ def retrain(
     config = read_experiment(toml, overrides)
     folder = out or str(Path("artifacts") / toml.stem)
     quieten()
-    with locked(folder, stale_after_s=60 * stale_minutes):
+    with _alone(folder, stale_minutes):
         request = Request(
             config=config,
             toml=toml,
@@ -89,12 +101,11 @@ def rollback(
 
     The data set goes back to what that version was made of.
     """
-    from data.locks import locked
     from trainer.catalogue.exported import find_models, parent
     from trainer.config import RetrainConfig
     from trainer.retrain.rollback import rollback as run
 
     models = find_models(folder)
     config = RetrainConfig(server_root=server_root)
-    with locked(parent(models), stale_after_s=60 * stale_minutes):
+    with _alone(parent(models), stale_minutes):
         run(models, to, server=server, config=config, keep_data=keep_data)

@@ -1,0 +1,64 @@
+"""What `retrain` and `rollback` look at before any work begins."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from data.__main__ import main as data_main
+from data.locks import locked
+from data.planted import Planted
+from trainer.__main__ import main
+from trainer.export.publish import SERVABLES
+from trainer.retrain import driver, replay, rollback
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what is begun: nothing is done."""
+    begun: list[str] = []
+
+    def note(name: str) -> Callable[..., None]:
+        return lambda *_, **__: begun.append(name)
+
+    monkeypatch.setattr(driver, "retrain", note("retrain"))
+    monkeypatch.setattr(driver, "run_step", note("step"))
+    monkeypatch.setattr(replay, "replay", note("replay"))
+    monkeypatch.setattr(rollback, "rollback", note("rollback"))
+    return begun
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def ingest(planted: Planted, dataset: Path) -> Result:
+    new = planted.folder / "interactions.csv"
+    words = ("ingest", planted.toml, "--new", new, "--dataset", dataset)
+    return CliRunner().invoke(data_main, [str(word) for word in words])
+
+
+def test_a_job_and_ingest_do_not_grow_one_data_set_at_once(
+    planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Any
+) -> None:
+    dataset, found = tmp_path / "retrain" / "dataset", []
+    monkeypatch.setattr(
+        driver, "retrain", lambda *_, **__: found.append(ingest(planted, dataset))
+    )
+    assert run("retrain", planted.toml, "--out", tmp_path).exit_code == 0
+    (result,) = found
+    assert result.exit_code == 4
+    assert f"{dataset}: process" in result.stderr
+    for name in SERVABLES:
+        (tmp_path / "models" / name / "1").mkdir(parents=True)
+    with locked(str(dataset)):
+        for words in (
+            ("retrain", planted.toml, "--out", tmp_path),
+            ("rollback", "--models", tmp_path / "models"),
+        ):
+            result = run(*words)
+            assert result.exit_code == 4, result.output
+            assert f"{dataset}: process" in result.stderr
+    assert asked == []
