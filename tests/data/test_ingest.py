@@ -313,3 +313,20 @@ def test_two_at_once_do_not_grow_the_same_state(growing: Growing) -> None:
     assert _run(*words).exit_code == 0
     assert len(events_of(growing.dataset)) == len(BASE + NEW)
     assert not Path(growing.dataset, OWNER).exists()
+
+
+@pytest.mark.parametrize("below", ["", "/sets"])
+def test_a_file_is_no_data_set(growing: Growing, below: str) -> None:
+    new = growing.write("new.csv", _frame(NEW))
+    dataset = f"{growing.toml}{below}"
+    result = _run("ingest", growing.toml, "--new", new, "--dataset", dataset)
+    assert result.exit_code == 2
+    assert f"{growing.toml}: found a file, expected a folder." in result.stderr
+
+
+def test_a_file_is_no_place_for_a_validation(growing: Growing) -> None:
+    growing.ingest(growing.write("new.csv", _frame(NEW)))
+    words = ("--dataset", growing.dataset, "--out", growing.toml)
+    result = _run("validate", growing.toml, *words)
+    assert result.exit_code == 2
+    assert f"{growing.toml}: found a file, expected a folder." in result.stderr

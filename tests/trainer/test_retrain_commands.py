@@ -62,3 +62,13 @@ def test_a_job_and_ingest_do_not_grow_one_data_set_at_once(
             assert result.exit_code == 4, result.output
             assert f"{dataset}: process" in result.stderr
     assert asked == []
+
+
+@pytest.mark.parametrize("command", ["retrain", "train", "pipeline"])
+def test_a_file_is_no_place_for_a_job(
+    planted: Planted, command: str, asked: list[str]
+) -> None:
+    result = run(command, planted.toml, "--out", planted.toml)
+    assert result.exit_code == 2
+    assert f"{planted.toml}: found a file, expected a folder." in result.stderr
+    assert asked == []
