@@ -72,3 +72,43 @@ def test_a_file_is_no_place_for_a_job(
     assert result.exit_code == 2
     assert f"{planted.toml}: found a file, expected a folder." in result.stderr
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--replay", "--new", "a.csv"), "--replay takes no --new"),
+        (("--replay", "--step", "train"), "--replay takes no --step"),
+        (("--job", "0123456789abcdef"), "--job names whose --step"),
+        (("--replay", "--job", "0123456789abcdef"), "--job names whose --step"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    tmp_path: Path, words: tuple[str, ...], told: str, asked: list[str]
+) -> None:
+    result = run("retrain", "my.toml", "--out", tmp_path / "out", *words)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert "Usage: " in result.stderr
+    assert not (tmp_path / "out").exists()
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("words", "begun"),
+    [
+        (("--new", "a.csv"), "retrain"),
+        (("--replay",), "replay"),
+        (("--new", "a.csv", "--step", "ingest"), "step"),
+        (("--step", "train", "--job", "0123456789abcdef"), "step"),
+    ],
+)
+def test_options_that_do(
+    planted: Planted,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    begun: str,
+    asked: list[str],
+) -> None:
+    assert run("retrain", planted.toml, "--out", tmp_path, *words).exit_code == 0
+    assert asked == [begun]

@@ -54,6 +54,7 @@ def retrain(
     Exit status 3: refused, what serves is untouched. Run again with the same files it
     does nothing; cut short it goes on where it was.
     """
+    _check_together(replay=replay, new=new, step=step, job=job)
     from trainer.config import read_experiment
     from trainer.retrain.driver import retrain as run
     from trainer.retrain.driver import run_step
@@ -79,6 +80,23 @@ def retrain(
             run(request, in_pipeline=in_pipeline)
         else:
             run_step(request, step, job=job, result=result, quiet=in_pipeline)
+
+
+def _check_together(
+    *, replay: bool, new: tuple[str, ...], step: str | None, job: str
+) -> None:
+    """Raise UsageError for options of which one would be passed over."""
+    if job and step is None:
+        raise click.UsageError(
+            "--job names whose --step is done, and there is none. Name the step, or "
+            "leave --job out."
+        )
+    for name, is_given in (("--new", bool(new)), ("--step", step is not None)):
+        if replay and is_given:
+            raise click.UsageError(
+                f"--replay takes no {name}: the last weeks of the data set are the "
+                "new data, and all steps are done. Leave one of both out."
+            )
 
 
 @click.command()
