@@ -1,5 +1,6 @@
 """What `retrain` and `rollback` look at before any work begins."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from data.__main__ import main as data_main
 from data.locks import locked
 from data.planted import Planted
 from trainer.__main__ import main
+from trainer.distributed.cluster import VARIABLE
 from trainer.export.publish import SERVABLES
 from trainer.retrain import driver, replay, rollback
 
@@ -112,3 +114,51 @@ def test_options_that_do(
 ) -> None:
     assert run("retrain", planted.toml, "--out", tmp_path, *words).exit_code == 0
     assert asked == [begun]
+
+
+WORKERS = {"worker": ["host-0:2222", "host-1:2222"]}
+
+
+@pytest.mark.parametrize("command", [("--new", "a.csv"), ("--replay",)])
+@pytest.mark.parametrize(
+    ("strategy", "cluster", "told"),
+    [
+        ("multi_worker", WORKERS, '[train] strategy is "multi_worker"'),
+        ("multi_worker", {}, '[train] strategy is "multi_worker"'),
+        ("parameter_server", {}, '[train] strategy is "parameter_server"'),
+        ("none", WORKERS, "TF_CONFIG names 2 workers"),
+        ("mirrored", WORKERS, "TF_CONFIG names 2 workers"),
+    ],
+)
+def test_several_processes_are_refused_before_any_work(
+    planted: Planted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    strategy: str,
+    cluster: dict[str, list[str]],
+    told: str,
+    asked: list[str],
+) -> None:
+    task = {"type": "worker", "index": 0}
+    if cluster:
+        monkeypatch.setenv(VARIABLE, json.dumps({"cluster": cluster, "task": task}))
+    words = ("--set", f"train.strategy={strategy}", "--out", tmp_path / "out")
+    result = run("retrain", planted.toml, *words, *command)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert "multi_worker" not in result.stderr.replace(told, "")
+    assert not (tmp_path / "out").exists()
+    assert asked == []
+
+
+def test_one_worker_of_tf_config_retrains(
+    planted: Planted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: list[str],
+) -> None:
+    alone = {"cluster": {"chief": ["host:1"]}, "task": {"type": "chief", "index": 0}}
+    monkeypatch.setenv(VARIABLE, json.dumps(alone))
+    assert run("retrain", planted.toml, "--out", tmp_path).exit_code == 0
+    assert asked == ["retrain"]

@@ -1,15 +1,19 @@
 """The retraining job on the command line."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from data.cli import tell_errors
+from data.errors import ConfigError
 from data.locks import locked
 from data.options import stale_lock
 from trainer.command import STATUSES, quieten
+from trainer.config import SEVERAL, TrainConfig, read_experiment
+from trainer.distributed.cluster import check_alone
 from trainer.retrain.state import Places
 from trainer.retrain.steps import NAMES
 
@@ -55,12 +59,12 @@ def retrain(
     does nothing; cut short it goes on where it was.
     """
     _check_together(replay=replay, new=new, step=step, job=job)
-    from trainer.config import read_experiment
     from trainer.retrain.driver import retrain as run
     from trainer.retrain.driver import run_step
     from trainer.retrain.request import Request
 
     config = read_experiment(toml, overrides)
+    _check_one_process(config.train)
     folder = out or str(Path("artifacts") / toml.stem)
     quieten()
     with _alone(folder, stale_minutes):
@@ -97,6 +101,16 @@ def _check_together(
                 f"--replay takes no {name}: the last weeks of the data set are the "
                 "new data, and all steps are done. Leave one of both out."
             )
+
+
+def _check_one_process(train: TrainConfig) -> None:
+    """Raise ConfigError where several processes would do the job: it knows of none."""
+    if train.strategy in SEVERAL:
+        raise ConfigError(
+            f'[train] strategy is "{train.strategy}", which train, evaluate and export '
+            "take and retrain does not. Add --set train.strategy=none, or mirrored."
+        )
+    check_alone(os.environ, can_share=False)
 
 
 @click.command()
