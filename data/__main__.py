@@ -10,6 +10,7 @@ from data.cli import REFUSED, tell_errors
 from data.console import OUTPUT, complain, say
 from data.errors import ConfigError, DataError, SchemaDrift
 from data.files import join, write_json
+from data.options import stale_lock
 from data.schema import DataConfig, data_config
 from data.settings import read_toml
 
@@ -151,6 +152,7 @@ def prepare(toml: Path, overrides: tuple[str, ...], out: str | None) -> None:
 @click.option("--dataset", required=True, metavar="DIR", help="The growing data set.")
 @click.option("--parent", metavar="FINGERPRINT", help="The state to grow; the current.")
 @click.option("--no-move", is_flag=True, help="Leave DIR/current.json as it is.")
+@stale_lock
 @tell_errors({SchemaDrift: REFUSED})
 def ingest(
     toml: Path,
@@ -161,22 +163,27 @@ def ingest(
     dataset: str,
     parent: str | None,
     no_move: bool,
+    stale_minutes: float,
 ) -> None:
-    """Append new rows to a data set, in a folder of its own."""
+    """Append new rows to a data set, in a folder of its own; one at a time."""
     from data.ingest.job import ingest as append
     from data.ingest.telling import lines_of
+    from data.locks import locked
 
-    result = append(
-        _config(toml, overrides),
-        toml,
-        new,
-        dataset,
-        new_items=new_items,
-        new_users=new_users,
-        parent=parent,
-        move=not no_move,
-        overrides=overrides,
-    )
+    config, stale_s = _config(toml, overrides), 60 * stale_minutes
+    # Two that grew the same state would each make theirs current: rows would go.
+    with locked(dataset, stale_after_s=stale_s, another="--dataset"):
+        result = append(
+            config,
+            toml,
+            new,
+            dataset,
+            new_items=new_items,
+            new_users=new_users,
+            parent=parent,
+            move=not no_move,
+            overrides=overrides,
+        )
     for line in lines_of(result):
         say(line)
 

@@ -21,6 +21,10 @@ class EmptyTable(DataError):
     """A file in which there is no row."""
 
 
+class Locked(Exception):
+    """Another job works in the same folder; the doors exit with 4."""
+
+
 class SchemaDrift(DataError):
     """New rows that are not of the data set's schema: nothing of them is taken.
 

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -18,11 +19,17 @@ from typing import IO, Any
 from data.errors import DataError
 
 CHUNK_BYTES = 1 << 20
+_SCHEME = re.compile(r"^([a-z][a-z0-9]+:)/(?!/)")
 
 
 def is_remote(path: str | os.PathLike[str]) -> bool:
     """Tell whether a path has a scheme, as in `gs://bucket/folder`."""
     return "://" in str(path)
+
+
+def as_written(path: Path) -> str:
+    """Return a path as a person writes it: `Path` keeps one slash of a scheme's two."""
+    return _SCHEME.sub(r"\1//", str(path))
 
 
 def _gfile() -> Any:

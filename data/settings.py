@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from data import files
 from data.errors import ConfigError, nearest
 
 T = TypeVar("T")
@@ -21,21 +22,23 @@ T = TypeVar("T")
 def read_toml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Read a TOML file and lay `--set table.key=value` overrides over it.
 
-    In: `overrides`: each "dotted.key=value", the value in TOML's spelling; what is
-    not TOML is taken as a string. Raises: ConfigError for an absent or broken file
-    and for an override without "=".
+    In: `path`: may be on an object store; `overrides`: each "dotted.key=value", the
+    value in TOML's spelling; what is not TOML is taken as a string. Raises:
+    ConfigError for an absent or broken file and for an override without "=".
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as err:
+    place = files.as_written(path)
+    if not files.exists(place):
         raise ConfigError(
-            f"{path}: no such file. Name an experiment's TOML, such as "
+            f"{place}: no such file. Name an experiment's TOML, such as "
             "trainer/configs/ml-100k.toml, or write one: python -m data init."
-        ) from err
-    except IsADirectoryError as err:
-        raise ConfigError(f"{path}: a folder, expected a TOML file.") from err
+        )
+    if files.is_folder(place):
+        raise ConfigError(f"{place}: a folder, expected a TOML file.")
+    try:
+        with files.open_file(place) as file:
+            table = tomllib.loads(file.read().decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{path}: not TOML: {err}. Mend the line named.") from err
+        raise ConfigError(f"{place}: not TOML: {err}. Mend the line named.") from err
     for override in overrides:
         lay_over(table, override)
     return table

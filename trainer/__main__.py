@@ -12,14 +12,14 @@ import click
 
 from data.cli import tell_errors
 from data.errors import ConfigError
+from data.locks import locked
+from data.options import stale_lock
 from trainer.command import STATUSES, quieten
 from trainer.config import SEVERAL, read_experiment
 from trainer.distributed.cluster import check_alone
 from trainer.distributed.supervisor import supervise
 from trainer.experiment import Experiment
 from trainer.jobs.commands import pipeline, submit
-from trainer.locks import locked
-from trainer.options import stale_lock
 from trainer.retrain.commands import retrain, rollback
 from trainer.skew.commands import skew
 

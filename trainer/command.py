@@ -2,12 +2,11 @@
 
 import logging
 
-from data.cli import LOCKED, MISTAKE, REFUSED
+from data.cli import MISTAKE, REFUSED
 from trainer.distributed.supervisor import RETRY
 from trainer.errors import (
     ExportError,
     GateRefused,
-    Locked,
     TrainingError,
     WorkerLost,
 )
@@ -16,7 +15,6 @@ STATUSES: dict[type[Exception], int] = {
     ExportError: MISTAKE,
     TrainingError: MISTAKE,
     GateRefused: REFUSED,
-    Locked: LOCKED,
     WorkerLost: RETRY,
 }
 

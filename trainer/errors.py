@@ -13,9 +13,5 @@ class GateRefused(Exception):
     """A gate refused what was made; what serves stays untouched."""
 
 
-class Locked(Exception):
-    """Another job works in the same folder."""
-
-
 class WorkerLost(Exception):
     """Another worker of the same fit is gone; all are to start again."""

@@ -93,7 +93,9 @@ def _manifest_at(out: str) -> dict[str, Any]:
 
 def raw_folder(config: DataConfig, toml_path: Path) -> str:
     """Return where the raw tables are; a catalog's set is fetched first."""
-    return str(fetch(config.catalog) if config.catalog else toml_path.parent)
+    return files.as_written(
+        fetch(config.catalog) if config.catalog else toml_path.parent
+    )
 
 
 def check(config: DataConfig, toml_path: Path) -> Report:

@@ -4,6 +4,7 @@ A table is separated text, JSON lines or Parquet. It comes a block at a time, so
 a file may be longer than memory, and the same cells come out of all three formats.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -78,13 +79,19 @@ def table_path(table: Table, folder: str) -> str:
     absolute = files.is_remote(table.path) or Path(table.path).is_absolute()
     path = table.path if absolute else files.join(folder, table.path)
     if not files.exists(path):
-        beside, _, wanted = path.rpartition("/")
-        raise DataError(
-            f"{path}: no such file. {nearest(wanted, files.listdir(beside or '.'))}"
-        )
+        raise DataError(f"{path}: no such file. {_beside(path)}")
     if files.is_folder(path):
         raise DataError(f"{path}: found a folder, expected a file. Name one in it.")
     return path
+
+
+def _beside(path: str) -> str:
+    """Tell what is in the folder in which a file is not."""
+    folder, wanted = os.path.split(path)
+    folder = folder or "."
+    if not files.exists(folder):
+        return f"There is no folder {folder} either."
+    return nearest(wanted, files.listdir(folder))
 
 
 def table_format(table: Table) -> Literal["csv", "json_lines", "parquet"]:

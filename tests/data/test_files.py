@@ -103,3 +103,10 @@ def test_joining_and_listing(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     assert files.listdir(tmp_path) == ["a", "b"]
     assert files.listdir(tmp_path / "absent") == []
+
+
+@pytest.mark.parametrize(
+    "place", ["gs://bucket/my.toml", "s3://b/c", "/gs:/b", "a/b.toml", "c:/b", "."]
+)
+def test_a_path_is_told_as_it_was_written(place: str) -> None:
+    assert files.as_written(Path(place)) == place

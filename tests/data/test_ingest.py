@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from data.__main__ import main
 from data.errors import ConfigError, DataError, SchemaDrift
 from data.ingest import current, set_current
+from data.locks import LOCK, OWNER, locked
 from data.prepare import prepare
 from tests.data.growing import Growing, events_of, rows_of
 
@@ -298,3 +299,34 @@ def test_what_a_killed_run_left_is_swept_in_time(growing: Growing) -> None:
     os.utime(old, (0, 0))
     growing.ingest(growing.write("new.csv", _frame(NEW)))
     assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_two_at_once_do_not_grow_the_same_state(growing: Growing) -> None:
+    new = growing.write("new.csv", _frame(NEW))
+    words = ("ingest", growing.toml, "--new", new, "--dataset", growing.dataset)
+    with locked(growing.dataset):
+        result = _run(*words)
+    assert result.exit_code == 4
+    assert f"{growing.dataset}: process {os.getpid()} on" in result.stderr
+    assert "another folder (--dataset)" in result.stderr
+    assert os.listdir(growing.dataset) == [LOCK]
+    assert _run(*words).exit_code == 0
+    assert len(events_of(growing.dataset)) == len(BASE + NEW)
+    assert not Path(growing.dataset, OWNER).exists()
+
+
+@pytest.mark.parametrize("below", ["", "/sets"])
+def test_a_file_is_no_data_set(growing: Growing, below: str) -> None:
+    new = growing.write("new.csv", _frame(NEW))
+    dataset = f"{growing.toml}{below}"
+    result = _run("ingest", growing.toml, "--new", new, "--dataset", dataset)
+    assert result.exit_code == 2
+    assert f"{growing.toml}: found a file, expected a folder." in result.stderr
+
+
+def test_a_file_is_no_place_for_a_validation(growing: Growing) -> None:
+    growing.ingest(growing.write("new.csv", _frame(NEW)))
+    words = ("--dataset", growing.dataset, "--out", growing.toml)
+    result = _run("validate", growing.toml, *words)
+    assert result.exit_code == 2
+    assert f"{growing.toml}: found a file, expected a folder." in result.stderr

@@ -175,6 +175,53 @@ def test_other_doors_register_their_own_errors(failure: Exception, status: int) 
     assert "said" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("file", errno.EEXIST, "file: found a file, expected a folder. Move it away,"),
+        ("file/a/b", errno.ENOTDIR, "file: found a file, expected a folder."),
+        ("link", errno.EEXIST, "link: found a link to nothing, expected a folder."),
+        ("folder", errno.EISDIR, "folder: found a folder, expected a file. Name"),
+        ("absent/a", errno.ENOENT, "absent/a: no such file or folder. Check the name"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_told(
+    tmp_path: Path, name: str, code: int, message: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nothing")
+    (tmp_path / "folder").mkdir()
+    place = str(tmp_path / name)
+    # A rename's error names both: where to is what a person has named.
+    for err in (OSError(code, "", place), OSError(code, "", "x.tmp", None, place)):
+        result = _fail_with(err)
+        assert result.exit_code == 2
+        assert f"{tmp_path}/{message}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError(errno.EEXIST, "a folder where one is wanted", os.curdir),
+        OSError(errno.ENOENT, "nobody knows what"),
+        OSError(errno.EISDIR, "an open file", 3),
+    ],
+)
+def test_what_nobody_can_mend_keeps_its_traceback(failure: OSError) -> None:
+    result = _fail_with(failure)
+    assert result.exit_code == 1
+    assert result.exception is failure
+
+
+def _fail_with(failure: Exception) -> Result:
+    @click.command()
+    @cli.tell_errors()
+    def command() -> None:
+        raise failure
+
+    return CliRunner().invoke(command, [])
+
+
 def test_an_interrupted_process_exits_with_130(data_set: DataSet) -> None:
     fifo = data_set.folder / "slow.csv"
     os.mkfifo(fifo)  # Reading it waits for ever: a long step to interrupt.

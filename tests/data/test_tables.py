@@ -15,6 +15,7 @@ from data.tables import (
     separated,
     source,
     table_format,
+    table_path,
 )
 
 COLUMNS = {
@@ -225,6 +226,27 @@ def test_an_absent_file_names_the_nearest(tmp_path: Path) -> None:
     table = Table(path="itens.csv", columns=COLUMNS)
     with pytest.raises(DataError, match=r"no such file. Did you mean 'items.csv'"):
         read_table("items", table, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/absent.csv", "Known: in the root"),
+        ("absent.csv", "Known: here"),
+        ("sub/absent.csv", "Known: below"),
+        ("nowhere/absent.csv", "There is no folder nowhere either"),
+        ("gs://bucket/absent.csv", "There is no folder gs://bucket either"),
+    ],
+)
+def test_an_absent_file_is_told_with_those_of_its_folder(
+    monkeypatch: pytest.MonkeyPatch, path: str, told: str
+) -> None:
+    """The root's own files are nobody's to write: folders are told as if they stood."""
+    folders = {"/": ["in the root"], ".": ["here"], "sub": ["below"]}
+    monkeypatch.setattr("data.files.exists", lambda place: place in folders)
+    monkeypatch.setattr("data.files.listdir", lambda folder: folders[folder])
+    with pytest.raises(DataError, match=rf"^{path}: no such file\. .*{told}\.$"):
+        table_path(Table(path=path, columns=COLUMNS), "")
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:

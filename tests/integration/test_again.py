@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from data.locks import locked
 from tests.integration.support import (
     EVALUATED,
     EvaluatedJob,
@@ -18,7 +19,6 @@ from tests.integration.support import (
 )
 from trainer.config import ExperimentConfig
 from trainer.export.publish import versions
-from trainer.locks import locked
 from trainer.runs import Run
 
 SERVABLES = ("ranking", "recommender", "retrieval")

@@ -143,8 +143,11 @@ class Cluster:
             ) from err
 
 
-def check_alone(environment: Mapping[str, str]) -> None:
-    """Raise ConfigError where each of several processes would do the whole job."""
+def check_alone(environment: Mapping[str, str], *, can_share: bool = True) -> None:
+    """Raise ConfigError where each of several processes would do the whole job.
+
+    In: `can_share`: whether there is a strategy by which they would do it together.
+    """
     try:
         found = Cluster._read(environment, "")
     except ConfigError:  # Not set, or of something else.
@@ -153,10 +156,13 @@ def check_alone(environment: Mapping[str, str]) -> None:
         who, strategy = "workers", "multi_worker"
         if SERVERS in found.addresses:
             who, strategy = "workers and parameter servers", "parameter_server"
+        alone = "[train] strategy is for this one alone"
+        advice = f'Take strategy = "{strategy}", or start one worker'
+        if not can_share:
+            alone, advice = "this command is done by one alone", "Start one worker"
         raise ConfigError(
-            f"{VARIABLE} names {found.number} {who}, and [train] strategy is for "
-            "this one alone, so that each would do the whole job in one folder. Take "
-            f'strategy = "{strategy}", or start one worker.'
+            f"{VARIABLE} names {found.number} {who}, and {alone}, so that each would "
+            f"do the whole job in one folder. {advice}."
         )
 
 

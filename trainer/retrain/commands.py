@@ -1,13 +1,30 @@
 """The retraining job on the command line."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from data.cli import tell_errors
+from data.errors import ConfigError
+from data.locks import locked
+from data.options import stale_lock
 from trainer.command import STATUSES, quieten
-from trainer.options import stale_lock
+from trainer.config import SEVERAL, TrainConfig, read_experiment
+from trainer.distributed.cluster import check_alone
+from trainer.retrain.state import Places
 from trainer.retrain.steps import NAMES
+
+
+@contextlib.contextmanager
+def _alone(out: str, stale_minutes: float) -> Iterator[None]:
+    """Hold an experiment's folder, and the data set that `data ingest` grows alone."""
+    stale_s = 60 * stale_minutes
+    with locked(out, stale_after_s=stale_s):
+        with locked(Places(out).dataset, stale_after_s=stale_s):
+            yield
 
 
 @click.command()
@@ -41,16 +58,16 @@ def retrain(
     Exit status 3: refused, what serves is untouched. Run again with the same files it
     does nothing; cut short it goes on where it was.
     """
-    from trainer.config import read_experiment
-    from trainer.locks import locked
+    _check_together(replay=replay, new=new, step=step, job=job)
     from trainer.retrain.driver import retrain as run
     from trainer.retrain.driver import run_step
     from trainer.retrain.request import Request
 
     config = read_experiment(toml, overrides)
+    _check_one_process(config.train)
     folder = out or str(Path("artifacts") / toml.stem)
     quieten()
-    with locked(folder, stale_after_s=60 * stale_minutes):
+    with _alone(folder, stale_minutes):
         request = Request(
             config=config,
             toml=toml,
@@ -67,6 +84,33 @@ def retrain(
             run(request, in_pipeline=in_pipeline)
         else:
             run_step(request, step, job=job, result=result, quiet=in_pipeline)
+
+
+def _check_together(
+    *, replay: bool, new: tuple[str, ...], step: str | None, job: str
+) -> None:
+    """Raise UsageError for options of which one would be passed over."""
+    if job and step is None:
+        raise click.UsageError(
+            "--job names whose --step is done, and there is none. Name the step, or "
+            "leave --job out."
+        )
+    for name, is_given in (("--new", bool(new)), ("--step", step is not None)):
+        if replay and is_given:
+            raise click.UsageError(
+                f"--replay takes no {name}: the last weeks of the data set are the "
+                "new data, and all steps are done. Leave one of both out."
+            )
+
+
+def _check_one_process(train: TrainConfig) -> None:
+    """Raise ConfigError where several processes would do the job: it knows of none."""
+    if train.strategy in SEVERAL:
+        raise ConfigError(
+            f'[train] strategy is "{train.strategy}", which train, evaluate and export '
+            "take and retrain does not. Add --set train.strategy=none, or mirrored."
+        )
+    check_alone(os.environ, can_share=False)
 
 
 @click.command()
@@ -91,10 +135,9 @@ def rollback(
     """
     from trainer.catalogue.exported import find_models, parent
     from trainer.config import RetrainConfig
-    from trainer.locks import locked
     from trainer.retrain.rollback import rollback as run
 
     models = find_models(folder)
     config = RetrainConfig(server_root=server_root)
-    with locked(parent(models), stale_after_s=60 * stale_minutes):
+    with _alone(parent(models), stale_minutes):
         run(models, to, server=server, config=config, keep_data=keep_data)

@@ -2,7 +2,7 @@
 
 import click
 
-from trainer.locks import STALE_AFTER_S
+from data.locks import STALE_AFTER_S
 
 stale_lock = click.option(
     "--stale-lock",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from data import files
+from data.errors import Locked
+from data.locks import OWNER, RemoteLock, locked
 from tests.trainer.object_store import ObjectStore
-from trainer.errors import Locked
-from trainer.locks import OWNER, RemoteLock, locked
 
 OUT = "gs://bucket/out"
 OBJECT = f"{OUT}/{OWNER}"
@@ -130,7 +130,7 @@ def test_the_owner_says_by_itself_that_it_is_at_work(store: ObjectStore) -> None
 def test_a_remote_folder_is_locked_too(
     store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.locks.SETTLE_S", 0.0)
+    monkeypatch.setattr("data.locks.SETTLE_S", 0.0)
     monkeypatch.setattr(RemoteLock, "settle_s", 0.0)
     lock = RemoteLock(OUT, settle_s=0.0)
     with lock.held(), pytest.raises(Locked, match="gs://bucket/out: process"):

@@ -1,4 +1,4 @@
-"""One job at a time in an experiment's folder, on a local disk or an object store.
+"""One job at a time in a folder, on a local disk or an object store.
 
 Local: a lock of the operating system, which goes with the process, however it ends.
 
@@ -29,23 +29,28 @@ from filelock import FileLock, Timeout
 
 from data import files
 from data.console import say
-from trainer.errors import Locked
+from data.errors import Locked
 
 LOCK, OWNER = ".lock", ".lock.json"
+ANOTHER = "OUT="  # How most commands are given another folder.
 STALE_AFTER_S = 900.0
 SETTLE_S = 2.0
 BEAT_S = 60.0  # Others take over after a multiple of it at the earliest.
 
 
 @contextlib.contextmanager
-def locked(folder: str, *, stale_after_s: float = STALE_AFTER_S) -> Iterator[None]:
-    """Hold an experiment's folder.
+def locked(
+    folder: str, *, stale_after_s: float = STALE_AFTER_S, another: str = ANOTHER
+) -> Iterator[None]:
+    """Hold a folder.
 
     In: `stale_after_s`: on an object store, how long an owner may be silent before
-    another takes over. Raises: Locked, saying who holds it, since when, and last seen.
+    another takes over; `another`: how a person names another folder. Raises: Locked,
+    saying who holds it, since when, and last seen.
     """
     if files.is_remote(folder):
-        with RemoteLock(folder, stale_after_s=stale_after_s).held():
+        lock_there = RemoteLock(folder, stale_after_s=stale_after_s, another=another)
+        with lock_there.held():
             yield
         return
     place = Path(folder)
@@ -54,7 +59,8 @@ def locked(folder: str, *, stale_after_s: float = STALE_AFTER_S) -> Iterator[Non
     try:
         lock.acquire()
     except Timeout as err:
-        raise Locked(_who(str(place), _owner(str(place)), time.time())) from err
+        owner = _owner(str(place))
+        raise Locked(_who(str(place), owner, time.time(), another)) from err
     try:
         files.write_json(place / OWNER, _self(time.time()))
         yield
@@ -73,6 +79,7 @@ class RemoteLock:
 
     folder: str
     stale_after_s: float = STALE_AFTER_S
+    another: str = ANOTHER
     settle_s: float = SETTLE_S
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
@@ -109,7 +116,7 @@ class RemoteLock:
     def _check_stale(self, owner: dict[str, Any]) -> None:
         silent = self.now() - _seen(owner)
         if silent <= self.stale_after_s:
-            raise Locked(_who(self.folder, owner, self.now()))
+            raise Locked(self._told(owner))
         say(
             f"{self.folder}: taken over from process {owner['pid']} on "
             f"{owner['host']}, which has been silent for {_span(silent)}."
@@ -119,7 +126,10 @@ class RemoteLock:
         """Raise Locked if another one has the lock."""
         owner = _owner(self.folder)
         if owner.get("token") != self.token:
-            raise Locked(_who(self.folder, owner, self.now()))
+            raise Locked(self._told(owner))
+
+    def _told(self, owner: dict[str, Any]) -> str:
+        return _who(self.folder, owner, self.now(), self.another)
 
     def beat(self) -> None:
         """Say that the owner is at work. Raises: Locked, if it no longer is it."""
@@ -178,7 +188,7 @@ def _seen(owner: dict[str, Any]) -> float:
     return -math.inf
 
 
-def _who(place: str, owner: dict[str, Any], now: float) -> str:
+def _who(place: str, owner: dict[str, Any], now: float, another: str) -> str:
     named = {"pid": "?", "host": "?", "since": "?", **owner}
     age, seen = "", _seen(owner)
     if math.isfinite(seen):
@@ -187,7 +197,7 @@ def _who(place: str, owner: dict[str, Any], now: float) -> str:
     return (
         f"{place}: process {named['pid']} on {named['host']} has worked here since "
         f"{named['since']}{age}. Wait until it has ended, or name another folder "
-        "(OUT=)."
+        f"({another})."
     )
 
 
