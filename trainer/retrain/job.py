@@ -10,11 +10,11 @@ from typing import Any
 
 from data import files
 from data.console import say
+from data.errors import Locked
 from data.ingest.given import given
 from data.prepare import prepare
 from data.schema import DataConfig, as_table
 from trainer.catalogue.exported import Exported
-from trainer.errors import Locked
 from trainer.experiment import Experiment
 from trainer.retrain import newdata
 from trainer.retrain.champion import Published, StandIn, champion_version
