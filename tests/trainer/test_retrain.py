@@ -7,6 +7,7 @@ ones. tests/integration/test_retrain.py runs the job with its models.
 import json
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -337,6 +338,23 @@ def test_an_unreachable_bucket_is_a_mistake_to_mend(
     told = " ".join(capsys.readouterr().err.split())
     assert "cannot be reached (could not resolve host)" in told
     assert "Traceback" not in told
+    assert snapshot(job.models) == job.before
+
+
+def test_a_server_that_is_not_there_is_told_before_the_work(
+    first: Retrained,
+    copy: Callable[[Retrained], Retrained],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = copy(first)
+    with socket.socket() as nobody:  # Bound, so that nobody else listens there.
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        assert job.run(job.data.slices[1], words=("--server", address)) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"{address}: UNAVAILABLE" in told
+    assert "Start it (make serve), or leave --server out" in told
+    assert len(job.jobs) == 1
     assert snapshot(job.models) == job.before
 
 

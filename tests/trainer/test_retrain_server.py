@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from trainer.config import RetrainConfig
 from trainer.errors import ExportError
 from trainer.export.labels import FILE, read_labels, write_labels
 from trainer.export.publish import SERVABLES
-from trainer.retrain.publishing import release
+from trainer.retrain.publishing import check_server, release
+from trainer.retrain.request import Request
 from trainer.retrain.rollback import rollback
 from trainer.retrain.server import Server, root_of
 
@@ -174,6 +176,23 @@ def test_a_server_of_other_models(start: Start) -> None:
     with pytest.raises(ExportError, match=expected):
         released(fake)
     assert not fake.told
+
+
+def asked_for(address: str, models: Path) -> Request:
+    """Return what is asked of a job, as far as its server goes."""
+    config: Any = SimpleNamespace(retrain=RetrainConfig())
+    return Request(config=config, toml=Path(), out=str(models.parent), server=address)
+
+
+def test_a_job_asks_its_server_first(models: Path, start: Start, nobody: str) -> None:
+    check_server(asked_for("", models))
+    check_server(asked_for((fake := start()).address, models))
+    assert not fake.told
+    with pytest.raises(ExportError, match="UNAVAILABLE"):
+        check_server(asked_for(nobody, models))
+    # Publishing would be refused there too, the first version as any.
+    with pytest.raises(ExportError, match="serves none of"):
+        check_server(asked_for(start(names=()).address, models))
 
 
 def test_a_server_keeps_to_the_servables_that_it_has(labelled: Start) -> None:

@@ -40,7 +40,7 @@ def publish(
 
     since = time.monotonic()
     places, config = request.places, request.config
-    server = _server(request.server, places.models, config.retrain)
+    server = _server(request)
     version = _version_of(places.models, job.name)
     if version is None:
         _remove_partly_published(places.models, job.name)
@@ -121,12 +121,22 @@ def _remove_partly_published(models: str, job: str) -> None:
                 remove_version(models, name, version)
 
 
-def _server(address: str, models: str, config: RetrainConfig) -> Any:
-    if not address:
+def check_server(request: Request) -> None:
+    """Ask the server that a request names, if any, before there is work to lose.
+
+    Raises: ExportError, as publishing would: nothing answers, or other models' server.
+    """
+    _server(request)
+
+
+def _server(request: Request) -> Any:
+    if not request.server:
         return None
     from trainer.retrain.server import Server, root_of
 
-    return Server(address, root_of(models, config.server_root), config.wait_s)
+    config = request.config.retrain
+    root = root_of(request.places.models, config.server_root)
+    return Server(request.server, root, config.wait_s)
 
 
 def release(

@@ -31,7 +31,7 @@ class Server:
     def __init__(self, address: str, root: str, wait_s: float) -> None:
         """In: `address`: HOST:PORT of gRPC; `root`: the models' folder as it sees it.
 
-        Raises: ExportError when nothing answers there.
+        Raises: ExportError when nothing answers there, or a server of other models.
         """
         self.address, self.root, self.wait_s = address, root, wait_s
         self._stub = model_service_pb2_grpc.ModelServiceStub(
