@@ -101,7 +101,7 @@ def test_a_label_moves_once_all_have_the_version(
     assert before.on_disk == after.on_disk == before.labels
     assert read_labels(str(models)) == after.labels
     asked = list(SERVABLES)
-    assert fake.calls == [*asked, before, *(3 * asked), after]
+    assert fake.calls == [*asked, *asked, before, *(3 * asked), after]
     assert f"{fake.address}: canary is 4, stable is 4" in capsys.readouterr().out
 
 
@@ -237,3 +237,46 @@ def test_a_refused_rollback_leaves_everything(
         rollback(str(models), server=fake.address)
     assert snapshot(models) == before  # That it was begun is forgotten too.
     assert fake.labels == {"stable": 3, "canary": 3}
+
+
+def test_a_server_that_missed_a_rollback_is_told_of_it_later(
+    models: Path, labelled: Start
+) -> None:
+    fake = labelled()
+    rollback(str(models))
+    assert not fake.calls
+    rollback(str(models), 2, server=fake.address)
+    # A label on a version that is not loaded would have been refused.
+    before, after = fake.told
+    assert (before.labels, before.versions) == ({"stable": 3, "canary": 3}, [2, 3])
+    assert after.labels == fake.labels == {"stable": 2, "canary": 2}
+
+
+def test_a_canary_that_missed_a_rollback_is_not_promoted(
+    models: Path, start: Start
+) -> None:
+    publish_all(models, 1)
+    fake = start()
+    fake.serve(2, OLD, stable=2, canary=OLD)
+    write_labels(str(models), {"stable": 1, "canary": 1})
+    rollback(str(models), 1, server=fake.address)
+    assert [one.labels["stable"] for one in fake.told] == [2, 1]
+
+
+def test_a_server_that_missed_one_stays_as_it_was_where_the_version_never_comes(
+    models: Path, labelled: Start
+) -> None:
+    fake = labelled(slow={"ranking": 10**9})
+    rollback(str(models))
+    with pytest.raises(ExportError, match="version 2 of ranking"):
+        rollback(str(models), 2, server=fake.address, config=RetrainConfig(wait_s=30))
+    assert fake.labels == {"stable": 3, "canary": 3}
+
+
+def test_a_server_that_has_loaded_nothing_has_no_labels(
+    models: Path, labelled: Start
+) -> None:
+    fake = labelled()
+    fake.loaded["ranking"] = {OLD: 10}
+    rollback(str(models), server=fake.address)
+    assert [one.labels for one in fake.told] == [{}, {"stable": 2, "canary": 2}]
