@@ -22,7 +22,7 @@ from benchmarks.retrain.slices import Sliced
 from benchmarks.retrain.tiny import tiny
 from tests.integration.support import run_trainer, snapshot
 from tests.trainer.retraining import QUALITY, fit, stand_ins
-from trainer.export.labels import write_labels
+from trainer.export.labels import read_labels, write_labels
 from trainer.export.publish import SERVABLES, versions, write_configs
 
 
@@ -356,6 +356,17 @@ def test_a_server_that_is_not_there_is_told_before_the_work(
     assert "Start it (make serve), or leave --server out" in told
     assert len(job.jobs) == 1
     assert snapshot(job.models) == job.before
+
+
+def test_a_withdrawn_canary_takes_its_data_along(
+    second: Retrained, copy: Callable[[Retrained], Retrained]
+) -> None:
+    job = copy(second)
+    old, new = job.versions
+    write_labels(str(job.models), {"stable": old, "canary": new})
+    assert job.rollback() == 0
+    assert read_labels(str(job.models)) == {"stable": old, "canary": old}
+    assert job.current == job.record(old)["dataset"] != second.current
 
 
 def test_a_rollback_by_label_and_forward_again(

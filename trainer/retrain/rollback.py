@@ -33,14 +33,15 @@ def rollback(
 ) -> int:
     """Go back to a version, the one before by default. Out: the version.
 
-    Where labels are used they move, on a server first; elsewhere the versions above
-    are moved out of sight, under names that no server loads, and servers that poll
-    the folder go back by themselves. The data set goes back to what the version was
-    made of, unless `keep_data`. Cut short and run again it goes on, to the same
-    version. Raises: ExportError when there is no such version of all servables.
+    Where labels are used they move, on a server first, and a canary that is newer than
+    `stable` goes back to it; elsewhere the versions above are moved out of sight, under
+    names that no server loads, and servers that poll the folder go back by themselves.
+    The data set goes back to what the version was made of, unless `keep_data`. Cut
+    short and run again it goes on, to the same version. Raises: ExportError when there
+    is no such version of all servables.
     """
     labels = read_labels(models)
-    intent = _intent(models, labels, to, keep_data)
+    intent = _intent(models, _served(labels, to), to, keep_data)
     target = int(intent["to"])
     check_format(models, target)
     files.write_json(files.join(models, INTENT), intent)
@@ -114,6 +115,9 @@ def _state(models: str, version: int) -> dict[str, str]:
 
 def _target(models: str, shared: list[int], served: int, to: int | None) -> int:
     known = ", ".join(map(str, shared)) or "none"
+    stable = read_labels(models).get("stable", served)
+    if to is None and stable < served:  # A canary is gone back from.
+        to = stable
     if to is not None:
         if to not in shared:
             raise ExportError(
@@ -128,6 +132,14 @@ def _target(models: str, shared: list[int], served: int, to: int | None) -> int:
             f"are: {known}. [export] keep_versions says how many are kept."
         )
     return before[-1]
+
+
+def _served(labels: dict[str, int], to: int | None) -> dict[str, int]:
+    """Return the labels with `stable` on what is gone back from: a newer canary."""
+    newest = max(labels.values(), default=0)
+    if "stable" in labels and (to is None or to < newest):
+        return {**labels, "stable": newest}
+    return labels
 
 
 def _on_server(
