@@ -6,6 +6,7 @@ ones. tests/integration/test_retrain.py runs the job with its models.
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -21,6 +22,7 @@ import pytest
 from benchmarks.retrain.slices import Sliced
 from benchmarks.retrain.tiny import tiny
 from tests.integration.support import run_trainer, snapshot
+from tests.trainer.fake_server import FakeServer, listening
 from tests.trainer.retraining import QUALITY, fit, stand_ins
 from trainer.export.labels import read_labels, write_labels
 from trainer.export.publish import SERVABLES, versions, write_configs
@@ -356,6 +358,30 @@ def test_a_server_that_is_not_there_is_told_before_the_work(
     assert "Start it (make serve), or leave --server out" in told
     assert len(job.jobs) == 1
     assert snapshot(job.models) == job.before
+
+
+def test_what_no_label_names_is_told_with_the_command_that_moves_them(
+    first: Retrained,
+    copy: Callable[[Retrained], Retrained],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = copy(first)
+    both = dict.fromkeys(("stable", "canary"), job.versions[0])
+    write_labels(str(job.models), both)
+    with listening(FakeServer(job.models)) as fake:
+        fake.serve(job.versions[0], **both)
+        assert job.run(job.data.slices[1]) == 0
+        old, new = job.versions
+        told = capsys.readouterr().out
+        assert f"stable is {old}, so that no server takes version {new}" in told
+        (line,) = (one for one in told.splitlines() if "python -m trainer" in one)
+        words = shlex.split(line.partition("python -m trainer ")[2])
+        grown = job.current
+        # What is printed is what works, and leaves the data set as it has grown.
+        assert run_trainer(*words[:-1], fake.address) == 0
+        assert fake.labels == dict.fromkeys(both, new)
+    assert job.current == grown != first.current
+    assert words[-2:] == ["--server", "HOST:PORT"]
 
 
 def test_a_withdrawn_canary_takes_its_data_along(

@@ -119,6 +119,19 @@ def test_a_canary_s_stable_version_has_to_be_there(models: Path) -> None:
         rollback(str(models))
 
 
+def test_labels_that_moved_on_disk_alone_are_told_with_a_command(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rollback(str(models))
+    assert "--server" not in capsys.readouterr().out
+    write_labels(str(models), {"stable": 2, "canary": 2})
+    rollback(str(models))
+    told = capsys.readouterr().out
+    assert "Running servers keep what they serve until they start again" in told
+    command = f"rollback --models {models} --to 1 --keep-data --server HOST:PORT"
+    assert f"python -m trainer {command}" in told
+
+
 def test_a_labelled_version_is_never_pruned(models: Path) -> None:
     write_labels(str(models), {"stable": 1})
     publish_all(models, 4)

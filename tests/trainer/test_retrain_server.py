@@ -1,5 +1,6 @@
 """Labels move on a server once it serves the version, and on disk after that."""
 
+import json
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from trainer.export.labels import FILE, read_labels, write_labels
 from trainer.export.publish import SERVABLES
 from trainer.retrain.publishing import check_server, release
 from trainer.retrain.request import Request
-from trainer.retrain.rollback import rollback
+from trainer.retrain.rollback import INTENT, rollback
 from trainer.retrain.server import Server, root_of
 
 OLD, NEW = 3, 4
@@ -240,7 +241,7 @@ def test_a_refused_rollback_leaves_everything(
 
 
 def test_a_server_that_missed_a_rollback_is_told_of_it_later(
-    models: Path, labelled: Start
+    models: Path, labelled: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake = labelled()
     rollback(str(models))
@@ -250,6 +251,7 @@ def test_a_server_that_missed_a_rollback_is_told_of_it_later(
     before, after = fake.told
     assert (before.labels, before.versions) == ({"stable": 3, "canary": 3}, [2, 3])
     assert after.labels == fake.labels == {"stable": 2, "canary": 2}
+    assert capsys.readouterr().out.count("Running servers keep") == 1
 
 
 def test_a_canary_that_missed_a_rollback_is_not_promoted(
@@ -280,3 +282,29 @@ def test_a_server_that_has_loaded_nothing_has_no_labels(
     fake.loaded["ranking"] = {OLD: 10}
     rollback(str(models), server=fake.address)
     assert [one.labels for one in fake.told] == [{}, {"stable": 2, "canary": 2}]
+
+
+def test_without_labels_a_server_is_asked_and_not_told(
+    models: Path, start: Start, nobody: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake, before = start(), snapshot(models)
+    with pytest.raises(ExportError, match="UNAVAILABLE"):
+        rollback(str(models), server=nobody)
+    with pytest.raises(ExportError, match="serves none of"):
+        rollback(str(models), server=start(names=()).address)
+    assert snapshot(models) == before
+    assert rollback(str(models), server=fake.address) == 2
+    assert fake.calls == list(SERVABLES)
+    told = capsys.readouterr().out
+    assert f"{fake.address}: no label to move" in told
+    assert "a server that polls goes back by itself" in told
+
+
+def test_a_rollback_that_was_begun_outlives_a_server_that_is_away(
+    models: Path, nobody: str
+) -> None:
+    begun = models / INTENT
+    begun.write_text(json.dumps({"of": 3, "to": 2, "data": {}}))
+    with pytest.raises(ExportError, match="UNAVAILABLE"):
+        rollback(str(models), server=nobody)
+    assert begun.exists()
