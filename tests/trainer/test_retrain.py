@@ -6,7 +6,9 @@ ones. tests/integration/test_retrain.py runs the job with its models.
 
 import json
 import os
+import shlex
 import shutil
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,9 +22,10 @@ import pytest
 from benchmarks.retrain.slices import Sliced
 from benchmarks.retrain.tiny import tiny
 from tests.integration.support import run_trainer, snapshot
+from tests.trainer.fake_server import FakeServer, listening
 from tests.trainer.retraining import QUALITY, fit, stand_ins
 from trainer.errors import GateRefused
-from trainer.export.labels import write_labels
+from trainer.export.labels import read_labels, write_labels
 from trainer.export.publish import SERVABLES, versions, write_configs
 from trainer.retrain.rollback import rollback
 
@@ -456,6 +459,58 @@ def test_an_unreachable_bucket_is_a_mistake_to_mend(
     assert "cannot be reached (could not resolve host)" in told
     assert "Traceback" not in told
     assert snapshot(job.models) == job.before
+
+
+def test_a_server_that_is_not_there_is_told_before_the_work(
+    first: Retrained,
+    copy: Callable[[Retrained], Retrained],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = copy(first)
+    with socket.socket() as nobody:  # Bound, so that nobody else listens there.
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        assert job.run(job.data.slices[1], words=("--server", address)) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"{address}: UNAVAILABLE" in told
+    assert "Start it (make serve), or leave --server out" in told
+    assert len(job.jobs) == 1
+    assert snapshot(job.models) == job.before
+
+
+def test_what_no_label_names_is_told_with_the_command_that_moves_them(
+    first: Retrained,
+    copy: Callable[[Retrained], Retrained],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = copy(first)
+    both = dict.fromkeys(("stable", "canary"), job.versions[0])
+    write_labels(str(job.models), both)
+    with listening(FakeServer(job.models)) as fake:
+        fake.serve(job.versions[0], **both)
+        assert job.run(job.data.slices[1]) == 0
+        old, new = job.versions
+        told = capsys.readouterr().out
+        assert f"stable is {old}, so that no server takes version {new}" in told
+        (line,) = (one for one in told.splitlines() if "python -m trainer" in one)
+        words = shlex.split(line.partition("python -m trainer ")[2])
+        grown = job.current
+        # What is printed is what works, and leaves the data set as it has grown.
+        assert run_trainer(*words[:-1], fake.address) == 0
+        assert fake.labels == dict.fromkeys(both, new)
+    assert job.current == grown != first.current
+    assert words[-2:] == ["--server", "HOST:PORT"]
+
+
+def test_a_withdrawn_canary_takes_its_data_along(
+    second: Retrained, copy: Callable[[Retrained], Retrained]
+) -> None:
+    job = copy(second)
+    old, new = job.versions
+    write_labels(str(job.models), {"stable": old, "canary": new})
+    assert job.rollback() == 0
+    assert read_labels(str(job.models)) == {"stable": old, "canary": old}
+    assert job.current == job.record(old)["dataset"] != second.current
 
 
 def test_a_rollback_by_label_and_forward_again(

@@ -14,6 +14,7 @@ from trainer.export.publish import (
     new_version,
     prune,
     publish,
+    remove_version,
     versions,
     write_configs,
 )
@@ -102,6 +103,48 @@ def test_labels_move_and_no_folder_does(models: Path) -> None:
     assert config.count("versions: 2") == 3
     assert config.count('key: "stable"\n      value: 2') == 3
     assert "3" not in config.replace(str(models), "")
+
+
+def test_a_newer_canary_is_withdrawn_first(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_all(models, 4)
+    write_labels(str(models), {"stable": 2, "canary": 4})
+    assert rollback(str(models)) == 2
+    assert read_labels(str(models)) == {"canary": 2, "stable": 2}
+    assert "serves again, not 4" in capsys.readouterr().out
+    assert rollback(str(models)) == 1
+
+
+@pytest.mark.parametrize(("to", "of"), [(1, 3), (2, 3), (3, 2), (4, 2)])
+def test_a_canary_is_in_the_way_of_what_is_older(
+    models: Path, to: int, of: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_all(models, 4)
+    write_labels(str(models), {"stable": 2, "canary": 3})
+    assert rollback(str(models), to) == to
+    assert read_labels(str(models)) == {"canary": to, "stable": to}
+    assert f"serves again, not {of}" in capsys.readouterr().out
+
+
+def test_a_canary_s_stable_version_has_to_be_there(models: Path) -> None:
+    write_labels(str(models), {"stable": 2, "canary": 3})
+    remove_version(str(models), "ranking", 2)
+    with pytest.raises(ExportError, match=r"no version 2 .* expected one of: 1, 3"):
+        rollback(str(models))
+
+
+def test_labels_that_moved_on_disk_alone_are_told_with_a_command(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rollback(str(models))
+    assert "--server" not in capsys.readouterr().out
+    write_labels(str(models), {"stable": 2, "canary": 2})
+    rollback(str(models))
+    told = capsys.readouterr().out
+    assert "Running servers keep what they serve until they start again" in told
+    command = f"rollback --models {models} --to 1 --keep-data --server HOST:PORT"
+    assert f"python -m trainer {command}" in told
 
 
 def test_a_labelled_version_is_never_pruned(models: Path) -> None:

@@ -6,6 +6,7 @@ from data import files
 from data.console import say
 from trainer.errors import GateRefused
 from trainer.retrain.job import Steps, begin, check_not_overtaken
+from trainer.retrain.publishing import check_server
 from trainer.retrain.report import write_job_report
 from trainer.retrain.request import Request
 from trainer.retrain.state import Job
@@ -18,6 +19,7 @@ def retrain(request: Request, *, in_pipeline: bool = False) -> str:
     Raises: GateRefused, with one sentence, when the data or the candidate are refused;
     what serves is untouched then. `in_pipeline`: the verdict alone tells it.
     """
+    check_server(request)
     job, verdict, reason = begin(request)
     if job is None:
         say(f"No new data: {reason}. Nothing was published.")

@@ -9,7 +9,7 @@ from data.console import say
 from trainer.catalogue.exported import newest_version, parent
 from trainer.config import RetrainConfig
 from trainer.experiment import Experiment
-from trainer.export.labels import read_labels, write_labels
+from trainer.export.labels import FILE, read_labels, write_labels
 from trainer.export.publish import (
     SERVABLES,
     prune,
@@ -21,6 +21,7 @@ from trainer.export.publish import (
 from trainer.retrain import newdata
 from trainer.retrain.pruning import RECORD, prune_jobs, record_of
 from trainer.retrain.request import Request
+from trainer.retrain.rollback import command
 from trainer.retrain.state import Job
 
 
@@ -40,7 +41,7 @@ def publish(
 
     since = time.monotonic()
     places, config = request.places, request.config
-    server = _server(request.server, places.models, config.retrain)
+    server = _server(request)
     version = _version_of(places.models, job.name)
     if version is None:
         _remove_partly_published(places.models, job.name)
@@ -54,6 +55,8 @@ def publish(
         version = refit_and_export(candidate(), {RECORD: record})
     if server is not None:
         release(server, places.models, version, job.facts["champion"], config.retrain)
+    else:
+        _tell_unserved(places.models, version, config.retrain)
     prune(places.models, config.export.keep_versions)
     write_configs(places.models)
     if not files.exists(places.reference):
@@ -131,12 +134,37 @@ def _remove_partly_published(models: str, job: str) -> None:
                 remove_version(models, name, version)
 
 
-def _server(address: str, models: str, config: RetrainConfig) -> Any:
-    if not address:
+def check_server(request: Request) -> None:
+    """Ask the server that a request names, if any, before there is work to lose.
+
+    Raises: ExportError, as publishing would: nothing answers, or other models' server.
+    """
+    _server(request)
+
+
+def _server(request: Request) -> Any:
+    if not request.server:
         return None
     from trainer.retrain.server import Server, root_of
 
-    return Server(address, root_of(models, config.server_root), config.wait_s)
+    config = request.config.retrain
+    root = root_of(request.places.models, config.server_root)
+    return Server(request.server, root, config.wait_s)
+
+
+def _tell_unserved(models: str, version: int, config: RetrainConfig) -> None:
+    """Say that no server takes a version, where labels are used and none names it."""
+    labels = read_labels(models)
+    if labels and version not in labels.values():
+        say(
+            f"{files.join(models, FILE)}: {_told(labels)}, so that no server takes "
+            f"version {version}. To move all labels to it: "
+            f"{command(models, version, config.server_root)}"
+        )
+
+
+def _told(labels: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} is {labels[name]}" for name in sorted(labels))
 
 
 def release(
@@ -152,4 +180,4 @@ def release(
     after.setdefault("stable", champion or version)
     move_labels(server, before, after)
     write_labels(models, after)
-    say(f"Labels: {', '.join(f'{name} {v}' for name, v in sorted(after.items()))}")
+    say(f"Labels: {_told(after)}")

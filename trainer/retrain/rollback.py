@@ -1,5 +1,6 @@
 """Makes a former version the served one again: all servables together."""
 
+import shlex
 from typing import Any
 
 from data import files
@@ -33,21 +34,22 @@ def rollback(
 ) -> int:
     """Go back to a version, the one before by default. Out: the version.
 
-    Where labels are used they move, on a server first; elsewhere the versions above
-    are moved out of sight, under names that no server loads, and servers that poll
-    the folder go back by themselves. The data set goes back to what the version was
-    made of, unless `keep_data`. Cut short and run again it goes on, to the same
-    version. Raises: ExportError when there is no such version of all servables.
+    Where labels are used they move, on a server first, and a canary that is newer than
+    `stable` goes back to it; elsewhere the versions above are moved out of sight, under
+    names that no server loads, and servers that poll the folder go back by themselves.
+    The data set goes back to what the version was made of, unless `keep_data`. Cut
+    short and run again it goes on, to the same version. Raises: ExportError when there
+    is no such version of all servables, or the server does not answer or refuses.
     """
-    labels = read_labels(models)
-    intent = _intent(models, labels, to, keep_data)
+    labels, config = read_labels(models), config or RetrainConfig()
+    intent = _intent(models, _served(labels, to), to, keep_data)
     target = int(intent["to"])
     check_format(models, target)
+    asked = _asked(server, models, config) if server else None
     files.write_json(files.join(models, INTENT), intent)
     try:
-        if labels and server:
-            after = dict.fromkeys(labels, target)
-            _on_server(server, models, labels, after, config or RetrainConfig())
+        if labels and asked is not None:
+            _move_on(asked, labels, target)
     except ExportError:  # Nothing has moved: another version may be asked for.
         files.remove_file(files.join(models, INTENT))
         raise
@@ -59,6 +61,13 @@ def rollback(
                 withdraw(models, version)
     write_configs(models)
     say(f"Version {target} of {', '.join(SERVABLES)} serves again, not {intent['of']}.")
+    if labels and not server:
+        say(
+            "Running servers keep what they serve until they start again or are told: "
+            + command(models, target, config.server_root)
+        )
+    elif server and not labels:
+        say(f"{server}: no label to move; a server that polls goes back by itself.")
     for folder, name in intent["data"].items():
         newdata.make_current(folder, name)
         say(
@@ -123,6 +132,9 @@ def _state(models: str, version: int) -> dict[str, str]:
 
 def _target(models: str, shared: list[int], served: int, to: int | None) -> int:
     known = ", ".join(map(str, shared)) or "none"
+    stable = read_labels(models).get("stable", served)
+    if to is None and stable < served:  # A canary is gone back from.
+        to = stable
     if to is not None:
         if to not in shared:
             raise ExportError(
@@ -139,14 +151,28 @@ def _target(models: str, shared: list[int], served: int, to: int | None) -> int:
     return before[-1]
 
 
-def _on_server(
-    address: str,
-    models: str,
-    before: dict[str, int],
-    after: dict[str, int],
-    config: RetrainConfig,
-) -> None:
-    from trainer.retrain.server import Server, move_labels, root_of
+def command(models: str, version: int, server_root: str = "") -> str:
+    """Return the command that moves all labels to a version, on a server too."""
+    words = ["rollback", "--models", models, "--to", str(version), "--keep-data"]
+    words += ["--server-root", server_root] if server_root else []
+    return shlex.join(["python", "-m", "trainer", *words, "--server", "HOST:PORT"])
 
-    root = root_of(models, config.server_root)
-    move_labels(Server(address, root, config.wait_s), before, after)
+
+def _served(labels: dict[str, int], to: int | None) -> dict[str, int]:
+    """Return the labels with `stable` on what is gone back from: a newer canary."""
+    newest = max(labels.values(), default=0)
+    if "stable" in labels and (to is None or to < newest):
+        return {**labels, "stable": newest}
+    return labels
+
+
+def _asked(address: str, models: str, config: RetrainConfig) -> Any:
+    from trainer.retrain.server import Server, root_of
+
+    return Server(address, root_of(models, config.server_root), config.wait_s)
+
+
+def _move_on(server: Any, labels: dict[str, int], target: int) -> None:
+    from trainer.retrain.server import move_labels
+
+    move_labels(server, labels, dict.fromkeys(labels, target))

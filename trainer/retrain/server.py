@@ -31,7 +31,7 @@ class Server:
     def __init__(self, address: str, root: str, wait_s: float) -> None:
         """In: `address`: HOST:PORT of gRPC; `root`: the models' folder as it sees it.
 
-        Raises: ExportError when nothing answers there.
+        Raises: ExportError when nothing answers there, or a server of other models.
         """
         self.address, self.root, self.wait_s = address, root, wait_s
         self._stub = model_service_pb2_grpc.ModelServiceStub(
@@ -102,7 +102,23 @@ class Server:
 
     def serves(self, name: str, version: int) -> bool:
         """Tell whether a version of a model is AVAILABLE."""
-        return (self.states(name) or {}).get(version) == AVAILABLE
+        return version in self.available(name)
+
+    def available(self, name: str) -> set[int]:
+        """Return the versions of a model that are AVAILABLE."""
+        states = self.states(name) or {}
+        return {version for version, state in states.items() if state == AVAILABLE}
+
+    def held(self, labels: Mapping[str, int]) -> dict[str, int]:
+        """Return labels as the server can hold them: on versions that it has loaded.
+
+        Those that were moved on disk alone may name others, and a server does not tell
+        what its own name: its oldest version stands for it, newer ones may be canaries.
+        """
+        loaded = set.intersection(*map(self.available, self.names))
+        if not loaded:
+            return {}
+        return {n: v if v in loaded else min(loaded) for n, v in labels.items()}
 
 
 def move_labels(
@@ -113,6 +129,7 @@ def move_labels(
     A label on a version that is not loaded is refused: so in two configurations. If
     the new versions do not come, the server is told what it was told before.
     """
+    before = server.held(before)
     wanted = sorted(set(after.values()))
     server.configure(before, wanted)
     try:
