@@ -3,19 +3,21 @@
 Local: a lock of the operating system, which goes with the process, however it ends.
 
 Object store: an object that says who works there and when it was last seen to. The
-owner says so again every so often; a lock that has been silent for `stale_after_s` is
-taken over. `tf.io.gfile` cannot create an object only if it is absent, so whoever finds
-none writes its own, waits until others' writes have shown, and holds the lock if it is
-its own that stands. Two that start within that wait are parted by it; a store that
-shows a write later than that, or clocks that differ by more than the time of silence,
-can let two in. So what is published is safe without the lock too: versions are never
-replaced, and become visible by one object.
+owner says so again every so often: whoever comes watches for that, and is refused once
+it does; a lock that has been silent for `stale_after_s` is taken over. `tf.io.gfile`
+cannot create an object only if it is absent, so whoever finds none writes its own,
+waits until others' writes have shown, and holds the lock if it is its own that stands.
+Two that start within that wait are parted by it; a store that shows a write later than
+that, or clocks that differ by more than the time of silence, can let two in. So what is
+published is safe without the lock too: versions are never replaced, and become visible
+by one object.
 """
 
 import contextlib
 import datetime
 import math
 import os
+import signal
 import socket
 import threading
 import time
@@ -35,6 +37,7 @@ LOCK, OWNER = ".lock", ".lock.json"
 ANOTHER = "OUT="  # How most commands are given another folder.
 STALE_AFTER_S = 900.0
 SETTLE_S = 2.0
+WATCH_S = 10.0
 BEAT_S = 60.0  # Others take over after a multiple of it at the earliest.
 
 
@@ -89,7 +92,13 @@ class RemoteLock:
 
     @contextlib.contextmanager
     def held(self) -> Iterator["RemoteLock"]:
-        """Hold it. Raises: Locked, saying who does."""
+        """Hold it; SIGTERM gives it back. Raises: Locked, saying who does."""
+        with _terminated_in_order():
+            with self._held():
+                yield self
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator["RemoteLock"]:
         self.acquire()
         ended = threading.Event()
         thread = threading.Thread(target=self._beat, args=(ended,), daemon=True)
@@ -105,22 +114,36 @@ class RemoteLock:
 
     def acquire(self) -> None:
         """Take it, or take it over from an owner that has long been silent."""
-        owner = _owner(self.folder)
-        if owner:
-            self._check_stale(owner)
+        self._await_silence()
         self.since = self.now()
         self._write()
         self.sleep(self.settle_s)  # Others that saw none have written by then.
         self.check()
 
-    def _check_stale(self, owner: dict[str, Any]) -> None:
-        silent = self.now() - _seen(owner)
-        if silent <= self.stale_after_s:
-            raise Locked(self._told(owner))
-        say(
-            f"{self.folder}: taken over from process {owner['pid']} on "
-            f"{owner['host']}, which has been silent for {_span(silent)}."
-        )
+    def _await_silence(self) -> None:
+        """Watch whether an owner is at work, until it has long been silent.
+
+        A job that was killed does not give its lock back, and is tried again at once by
+        whatever runs it: that try waits, where a second job is told who works.
+        """
+        owner, waits = _owner(self.folder), False
+        while owner:
+            silent = self.now() - _seen(owner)
+            if silent > self.stale_after_s:
+                say(
+                    f"{self.folder}: taken over from process {owner.get('pid', '?')} "
+                    f"on {owner.get('host', '?')}, which has been silent for "
+                    f"{_span(silent)}."
+                )
+                return
+            if not waits:
+                say(f"{self._told(owner)} Watching whether it is at work ...")
+                waits = True
+            self.sleep(min(WATCH_S, self.stale_after_s / 5))
+            again = _owner(self.folder)
+            if again and again != owner:  # It said so, or another has come.
+                raise Locked(self._told(again))
+            owner = again
 
     def check(self) -> None:
         """Raise Locked if another one has the lock."""
@@ -156,6 +179,25 @@ class RemoteLock:
             except Exception as err:
                 # One that was missed is no harm: the next may reach the store.
                 say(f"{self.folder}: the lock was not renewed: {err}")
+
+
+@contextlib.contextmanager
+def _terminated_in_order() -> Iterator[None]:
+    """Have SIGTERM, where nothing else takes it, unwind what is under way."""
+    number = signal.SIGTERM
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(number) != signal.SIG_DFL:
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(number, end)
+    try:
+        yield
+    finally:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _self(since: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from data.console import say
 from trainer.export.publish import SERVABLES
 
 WITHIN_S = 7_200.0
+REFUSED = 3
 STEPS = ("train", "evaluate", "publish")  # What takes the time.
 BITE_S = 20.0  # A load is bounded; one follows the other while the job runs.
 
@@ -35,7 +36,8 @@ def replay(
     first = run("train", sliced.toml, "--out", out, *words, within_s=WITHIN_S)
     if first.status != 0:
         raise RuntimeError(f"The first part did not train:\n{first.said[-2000:]}")
-    rows = []
+    rows: list[dict[str, Any]] = []
+    refused: list[Path] = []
     folder = out / "models"
     models = Models(
         folder=folder, names=SERVABLES, config=folder / "models.scann.config"
@@ -44,8 +46,9 @@ def replay(
     with serving(models, flag) as server:
         for number, new in enumerate(sliced.slices, 1):
             with load(server, models, rate) as outcomes:
+                files = [w for one in (*refused, new) for w in ("--new", one)]
                 done = run(
-                    *("retrain", sliced.toml, "--out", out, "--new", new),
+                    *("retrain", sliced.toml, "--out", out, *files),
                     *("--server", server.grpc, *words),
                     within_s=WITHIN_S,
                 )
@@ -61,6 +64,8 @@ def replay(
                 "p99_ms": [one["latency_ms"].get("p99") for one in outcomes],
             }
             rows.append(row)
+            # What was refused comes again beside the next slice.
+            refused = [*refused, new] if done.status == REFUSED else []
             say(f"{start}, slice {number}: {row['verdict']}: {row['reason']}")
     return rows
 
@@ -70,7 +75,9 @@ def told(out: Path, status: int) -> dict[str, Any]:
     job = jobs(out)[-1]
     found = report(job)
     judged = [one for one in found["steps"] if "reason" in one]
-    verdict = {0: "published", 3: "refused"}.get(status, f"failed, status {status}")
+    verdict = {0: "published", REFUSED: "refused"}.get(
+        status, f"failed, status {status}"
+    )
     return {
         "verdict": verdict,
         "reason": judged[-1]["reason"] if judged else "",
