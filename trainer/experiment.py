@@ -199,9 +199,12 @@ def compare(experiment: Experiment, against: Sequence[str]) -> None:
 
 def export(experiment: Experiment) -> int:
     """Refit where the configuration says so, and publish. Out: the version."""
+    from trainer.export.labels import tell_unserved
     from trainer.stages import refit_and_export
 
-    return refit_and_export(experiment)
+    version = refit_and_export(experiment)
+    tell_unserved(experiment.models, version, experiment.config.retrain.server_root)
+    return version
 
 
 __all__ = ["TEST", "TRAIN", "VALIDATION", "Experiment", "FittedParts", "train"]

@@ -81,8 +81,9 @@ def test_a_file_is_no_place_for_a_job(
     [
         (("--replay", "--new", "a.csv"), "--replay takes no --new"),
         (("--replay", "--step", "train"), "--replay takes no --step"),
-        (("--job", "0123456789abcdef"), "--job names whose --step"),
-        (("--replay", "--job", "0123456789abcdef"), "--job names whose --step"),
+        (("--job", "0123456789abcdef"), "--job is of a single --step"),
+        (("--result", "told.json"), "--result is of a single --step"),
+        (("--replay", "--job", "0123456789abcdef"), "--job is of a single --step"),
     ],
 )
 def test_options_that_do_not_go_together(

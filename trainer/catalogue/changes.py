@@ -16,6 +16,7 @@ from data.console import say, step
 from data.errors import DataError
 from data.prepared import Prepared
 from trainer.catalogue.exported import Exported
+from trainer.export.labels import tell_unserved
 
 ABOUT = ("runs", "metrics", "protocol", "calibration", "prepared", "retrain")
 
@@ -87,6 +88,7 @@ def _publish_changed(
         f"{_counted(original, before, after)}; {int(servable.sum()):,} can be "
         f"recommended. {time.monotonic() - started:.0f} s"
     )
+    tell_unserved(models, version, exported.config.retrain.server_root)
     return version
 
 

@@ -58,7 +58,7 @@ def retrain(
     Exit status 3: refused, what serves is untouched. Run again with the same files it
     does nothing; cut short it goes on where it was.
     """
-    _check_together(replay=replay, new=new, step=step, job=job)
+    _check_together(replay=replay, new=new, step=step, job=job, result=result)
     from trainer.retrain.driver import retrain as run
     from trainer.retrain.driver import run_step
     from trainer.retrain.request import Request
@@ -87,14 +87,15 @@ def retrain(
 
 
 def _check_together(
-    *, replay: bool, new: tuple[str, ...], step: str | None, job: str
+    *, replay: bool, new: tuple[str, ...], step: str | None, job: str, result: str
 ) -> None:
     """Raise UsageError for options of which one would be passed over."""
-    if job and step is None:
-        raise click.UsageError(
-            "--job names whose --step is done, and there is none. Name the step, or "
-            "leave --job out."
-        )
+    for name, is_given in (("--job", bool(job)), ("--result", bool(result))):
+        if is_given and step is None:
+            raise click.UsageError(
+                f"{name} is of a single --step, and there is none. Name the step, or "
+                f"leave {name} out."
+            )
     for name, is_given in (("--new", bool(new)), ("--step", step is not None)):
         if replay and is_given:
             raise click.UsageError(

@@ -9,7 +9,7 @@ from data.console import say
 from trainer.catalogue.exported import newest_version, parent
 from trainer.config import RetrainConfig
 from trainer.experiment import Experiment
-from trainer.export.labels import FILE, read_labels, write_labels
+from trainer.export.labels import read_labels, tell_unserved, told, write_labels
 from trainer.export.publish import (
     SERVABLES,
     prune,
@@ -21,7 +21,6 @@ from trainer.export.publish import (
 from trainer.retrain import newdata
 from trainer.retrain.pruning import RECORD, prune_jobs, record_of
 from trainer.retrain.request import Request
-from trainer.retrain.rollback import command
 from trainer.retrain.state import Job
 
 
@@ -56,7 +55,7 @@ def publish(
     if server is not None:
         release(server, places.models, version, job.facts["champion"], config.retrain)
     else:
-        _tell_unserved(places.models, version, config.retrain)
+        tell_unserved(places.models, version, config.retrain.server_root)
     prune(places.models, config.export.keep_versions)
     write_configs(places.models)
     if not files.exists(places.reference):
@@ -152,21 +151,6 @@ def _server(request: Request) -> Any:
     return Server(request.server, root, config.wait_s)
 
 
-def _tell_unserved(models: str, version: int, config: RetrainConfig) -> None:
-    """Say that no server takes a version, where labels are used and none names it."""
-    labels = read_labels(models)
-    if labels and version not in labels.values():
-        say(
-            f"{files.join(models, FILE)}: {_told(labels)}, so that no server takes "
-            f"version {version}. To move all labels to it: "
-            f"{command(models, version, config.server_root)}"
-        )
-
-
-def _told(labels: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} is {labels[name]}" for name in sorted(labels))
-
-
 def release(
     server: Any, models: str, version: int, champion: int | None, config: RetrainConfig
 ) -> None:
@@ -180,4 +164,4 @@ def release(
     after.setdefault("stable", champion or version)
     move_labels(server, before, after)
     write_labels(models, after)
-    say(f"Labels: {_told(after)}")
+    say(f"Labels: {told(after)}")

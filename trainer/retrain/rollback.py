@@ -1,6 +1,5 @@
 """Makes a former version the served one again: all servables together."""
 
-import shlex
 from typing import Any
 
 from data import files
@@ -8,7 +7,7 @@ from data.console import say
 from trainer.catalogue.exported import parent
 from trainer.config import RetrainConfig
 from trainer.errors import ExportError
-from trainer.export.labels import read_labels, write_labels
+from trainer.export.labels import moving_command, read_labels, write_labels
 from trainer.export.publish import (
     SERVABLES,
     version_folder,
@@ -46,12 +45,14 @@ def rollback(
     target = int(intent["to"])
     check_format(models, target)
     asked = _asked(server, models, config) if server else None
+    resumed = files.exists(files.join(models, INTENT))
     files.write_json(files.join(models, INTENT), intent)
     try:
         if labels and asked is not None:
             _move_on(asked, labels, target)
-    except ExportError:  # Nothing has moved: another version may be asked for.
-        files.remove_file(files.join(models, INTENT))
+    except ExportError:
+        if not resumed:  # Nothing has moved: another version may be asked for.
+            files.remove_file(files.join(models, INTENT))
         raise
     if labels:
         write_labels(models, dict.fromkeys(labels, target))
@@ -64,7 +65,7 @@ def rollback(
     if labels and not server:
         say(
             "Running servers keep what they serve until they start again or are told: "
-            + command(models, target, config.server_root)
+            + moving_command(models, target, config.server_root)
         )
     elif server and not labels:
         say(f"{server}: no label to move; a server that polls goes back by itself.")
@@ -149,13 +150,6 @@ def _target(models: str, shared: list[int], served: int, to: int | None) -> int:
             f"are: {known}. [export] keep_versions says how many are kept."
         )
     return before[-1]
-
-
-def command(models: str, version: int, server_root: str = "") -> str:
-    """Return the command that moves all labels to a version, on a server too."""
-    words = ["rollback", "--models", models, "--to", str(version), "--keep-data"]
-    words += ["--server-root", server_root] if server_root else []
-    return shlex.join(["python", "-m", "trainer", *words, "--server", "HOST:PORT"])
 
 
 def _served(labels: dict[str, int], to: int | None) -> dict[str, int]:
