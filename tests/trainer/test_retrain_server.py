@@ -240,6 +240,21 @@ def test_a_refused_rollback_leaves_everything(
     assert fake.labels == {"stable": 3, "canary": 3}
 
 
+def test_a_rollback_that_was_begun_outlives_a_refusal(
+    models: Path, labelled: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("trainer.retrain.rollback.write_labels", killed)
+        rollback(str(models))
+    begun = (models / INTENT).read_bytes()
+    with pytest.raises(ExportError, match=NO_ROOM):
+        rollback(str(models), server=labelled(refuses=(1,)).address)
+    assert (models / INTENT).read_bytes() == begun
+
+
 def test_a_server_that_missed_a_rollback_is_told_of_it_later(
     models: Path, labelled: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
