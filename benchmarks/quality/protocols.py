@@ -1,25 +1,28 @@
 """What a step of `make bench-quality` fits, and how it is measured."""
 
 import dataclasses
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
 
 from data import files
-from data.events import TEST
+from data.events import TEST, VALIDATION
 from data.schema import Column
 from trainer.evaluation.bootstrap import bootstrap
-from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.evaluate import evaluate, measure
 from trainer.evaluation.metrics import accuracy
 from trainer.evaluation.results import Evaluation, intervals_json
 from trainer.evaluation.scorers import RetrievalScorer
 from trainer.experiment import Experiment
 from trainer.experiment import evaluate as evaluate_experiment
+from trainer.fitting.boost import choose_trend_boost
 from trainer.fitting.fitter import Fitter
 from trainer.fitting.loop import Fit
+from trainer.stages.fit import fit_retrieval as fit_fold
 from trainer.stages.measure import split_sentence
 
-LONG_K = 50
+SHORT_K, LONG_K = 10, 50
 
 
 def fit_retrieval(experiment: Experiment) -> tuple[RetrievalScorer, Fit]:
@@ -92,6 +95,37 @@ def both_stages(experiment: Experiment) -> dict[str, Any]:
         "models": {n: m["metrics"] for n, m in report["models"].items()},
         "baselines": [n for n, m in report["models"].items() if m["is_baseline"]],
         "comparisons": report["comparisons"],
+    }
+
+
+def validation_alone(experiment: Experiment) -> dict[str, Any]:
+    """Fit retrieval for each fold and ask its validation part, and no test part.
+
+    So settings can be compared on all folds before anything is measured.
+    """
+    ks, users = (SHORT_K, 2 * LONG_K), []
+    values: dict[str, list[np.ndarray]] = defaultdict(list)
+    for each in experiment.folds:
+        prepared = each.prepared
+        fitter = Fitter(prepared, each.config, each.out)
+        model = fit_fold(each, fitter, prepared.training(), "Training retrieval")[0]
+        choose_trend_boost(model, prepared)
+        queries, now = prepared.queries(VALIDATION), prepared.cut(VALIDATION)
+        events, counted = prepared.events, prepared.counted
+        scorer = RetrievalScorer(model, prepared, events, counted=counted, now=now)
+        found = measure(prepared, queries, scorer, ks=ks).per_query
+        for k in ks:
+            for metric in (f"ndcg@{k}", f"recall@{k}"):
+                values[metric].append(found[metric])
+        users.append(queries.users)
+    columns = {name: np.concatenate(parts) for name, parts in values.items()}
+    whose = np.concatenate(users)
+    bounds = bootstrap(columns, whose, seed=experiment.config.train.seed)
+    counts = {"queries": len(whose), "users": len(np.unique(whose))}
+    return {
+        "part": "validation",
+        "counts": counts,
+        "models": {"retrieval": intervals_json(bounds)},
     }
 
 

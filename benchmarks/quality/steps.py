@@ -14,6 +14,7 @@ from benchmarks.quality.click import click_model
 from benchmarks.quality.protocols import (
     both_stages,
     every_target,
+    validation_alone,
     with_and_without_text,
 )
 from data import files
@@ -31,6 +32,7 @@ class Step:
 
     `published`: what others report under it, from whom to values by metric.
     `measure`: fits and measures; from the experiment to what is kept of it.
+    `fits_of`: the step whose fits are taken up and left, where settings are the same.
     """
 
     toml: str
@@ -38,6 +40,7 @@ class Step:
     overrides: tuple[str, ...] = ()
     published: dict[str, dict[str, float]] = field(default_factory=dict)
     says: str
+    fits_of: str = ""
 
     def experiment(
         self, out: Path, name: str, seed: int, overrides: tuple[str, ...]
@@ -49,7 +52,7 @@ class Step:
         )
         # What servables allow changes no result.
         settings = files.fingerprint(as_table(config.data), config.model_tables())[:8]
-        folder = out / f"{name}-{settings}-{seed}"
+        folder = out / f"{self.fits_of or name}-{settings}-{seed}"
         return Experiment(config=config, path=path, out=str(folder))
 
 
@@ -58,6 +61,11 @@ SHORT = ("retrieval.epochs=4", "retrieval.patience=4", "ranking.max_examples=500
 COLD = (
     *("data.split.kind='cold_items'", "retrieval.item_id_dropout=0.9"),
     "retrieval.text_dropout=0.5",
+)
+ROLLING = (
+    *("data.split.kind='rolling'", "data.split.cuts=5"),
+    *("data.split.test=0.04", "data.split.validation=0.08"),
+    "ranking.max_examples=50000",
 )
 SAME_SPLIT = "github.com/blondered/transformer_benchmark"
 OWN_SPLIT = "HSTU-large, its own split, github.com/meta-recsys/generative-recommenders"
@@ -86,12 +94,15 @@ STEPS = {
     "rolling-1m": Step(
         toml="ml-1m.toml",
         measure=both_stages,
-        overrides=(
-            *("data.split.kind='rolling'", "data.split.cuts=5"),
-            *("data.split.test=0.04", "data.split.validation=0.08"),
-            "ranking.max_examples=50000",
-        ),
+        overrides=ROLLING,
         says="MovieLens-1M, five temporal splits pooled",
+    ),
+    "validation-1m": Step(
+        toml="ml-1m.toml",
+        measure=validation_alone,
+        overrides=ROLLING,
+        says="the validation parts of the five temporal splits pooled",
+        fits_of="rolling-1m",
     ),
     "ablation-retrieval": Step(
         toml="ml-1m.toml",

@@ -36,7 +36,7 @@ def write_table() -> None:
     head, rest = text.split(BEGIN)
     tail = rest.split(END)[1]
     groups = grouped([json.loads(line) for line in lines])
-    tables = [[*table(groups)] for table in (levels, differences, ablations)]
+    tables = [[*table(groups)] for table in (levels, differences, ablations, tried)]
     shown = "\n\n".join("\n".join(table) for table in tables if len(table) > HEAD)
     PAGE.write_text(f"{head}{BEGIN}\n{shown}\n{END}{tail}", encoding="utf-8")
     say(f"{PAGE}: {len(lines)} results.")
@@ -57,7 +57,7 @@ def levels(groups: Groups) -> Iterator[str]:
     yield "| protocol | model | seeds | " + " | ".join(METRICS) + " | minutes |"
     yield "|---" * (len(METRICS) + 4) + "|"
     for (step, name), runs in groups.items():
-        if "ablations" in runs[-1]:
+        if "ablations" in runs[-1] or _is_tried(runs[-1]):
             continue
         says = _says(step, name)
         minutes = f"{np.mean([run['wall_s'] for run in runs]) / 60:.0f}"
@@ -101,6 +101,24 @@ def ablations(groups: Groups) -> Iterator[str]:
                     f"| {one['part']} | {one['whole']} | {one['without']} "
                     f"| {' | '.join(cells)} | {_says(step, name)}, seed {run['seed']} |"
                 )
+
+
+def tried(groups: Groups) -> Iterator[str]:
+    """Yield a table of what validation alone was asked, to choose by."""
+    yield "| tried on | settings | seed | queries | ndcg@10 | recall@100 |"
+    yield "|---" * 6 + "|"
+    for (step, name), runs in groups.items():
+        for run in filter(_is_tried, runs):
+            found = [run["models"]["retrieval"]]
+            cells = [_level(found, m) for m in ("ndcg@10", "recall@100")]
+            yield (
+                f"| {STEPS[step].says} | {name or 'as configured'} | {run['seed']} "
+                f"| {run['counts']['queries']:,} | {' | '.join(cells)} |"
+            )
+
+
+def _is_tried(run: Record) -> bool:
+    return run.get("part") == "validation"
 
 
 def _wanted(run: Record) -> Iterator[Record]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.quality.table import ablations, differences, grouped, levels
+from benchmarks.quality.table import ablations, differences, grouped, levels, tried
 
 LEAVE_ONE_OUT, ROLLING = "leave-one-out", "rolling-1m"
 
@@ -76,3 +76,13 @@ def test_a_part_is_shown_with_what_it_is_worth() -> None:
     assert row[:4] == ["text", "whole", "blind", "-0.0200 [-0.0300, -0.0100]"]
     assert row[-1].endswith("seed 7")
     assert len(list(levels(groups))) == 2
+
+
+def test_what_validation_was_asked_is_no_result() -> None:
+    run = record("validation-1m", 1, retrieval=0.2)
+    run |= {"name": "in_batch", "part": "validation", "counts": {"queries": 1234}}
+    groups = grouped([run])
+    assert len(list(levels(groups))) == len(list(differences(groups))) == 2
+    row = cells(list(tried(groups))[2])
+    assert row[1:4] == ["in_batch", "1", "1,234"]
+    assert row[4] == "0.2000 [0.1900, 0.2100]"
