@@ -11,6 +11,7 @@ from types import FrameType
 
 from serving.modelserver.errors import StartupError
 from serving.modelserver.flags import Flags, parse_flags, usage, without_effect
+from serving.modelserver.heap import give_large_blocks_back
 from serving.modelserver.logs import configure
 from serving.modelserver.server import ModelServer
 
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _serve(flags: Flags) -> int:
+    give_large_blocks_back()
     stopping = threading.Event()
     status = 0
 
