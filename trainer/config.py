@@ -286,8 +286,8 @@ class WarmStartConfig:
     epochs: int = 3
     early_epochs: int = 1
     ranking_epochs: int = 2
-    patience: int = 1
-    learning_rate: float = 0.5
+    patience: int = 2
+    learning_rate: float = 1.0
     otherwise: Literal["scratch", "refuse"] = "scratch"
 
     def __post_init__(self) -> None:

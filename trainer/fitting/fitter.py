@@ -273,9 +273,12 @@ class Fitter:
         return NextEvents(self.prepared, known, train.validation_events, train.seed)
 
     def _validation(self, model: RetrievalModel, log: EventLog) -> Validate | None:
-        """Return what stops the fit: it asks for what the model is taught."""
-        asks_at_a_time = self.prepared.cut(VALIDATION) is not None
-        if self.config.retrieval.horizon and asks_at_a_time:
+        """Return what stops the fit: it asks what the evaluation will ask.
+
+        Where a time parts the events that is what comes later, also of a model that is
+        taught the next event: asked for that, it is at its best epochs earlier.
+        """
+        if self.prepared.cut(VALIDATION) is not None:
             return self._later_ndcg(model)
         return self._next_event_ndcg(model, log)
 
