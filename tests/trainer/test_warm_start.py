@@ -27,7 +27,10 @@ from trainer.config import (
     WarmStartConfig,
 )
 from trainer.errors import ExportError, TrainingError
+from trainer.evaluation.evaluate import mean_ndcg_of
+from trainer.evaluation.scorers import RetrievalScorer
 from trainer.experiment import Experiment
+from trainer.fitting.boost import COARSE
 from trainer.fitting.carried import (
     carry,
     digest_of,
@@ -39,6 +42,7 @@ from trainer.fitting.carried import (
 from trainer.fitting.fitter import Fitter
 from trainer.fitting.learned import LEARNED, Learned
 from trainer.fitting.loop import Fit, Schedule
+from trainer.fitting.questions import Questions
 from trainer.fitting.warm_start import WarmStart
 from trainer.models.retrieval import RetrievalModel
 from trainer.runs import Run
@@ -332,6 +336,26 @@ def test_a_warm_fit_is_short(
     assert scratch.learning_rate == config.retrieval.learning_rate
     assert (begun.epochs, begun.patience) == (4, 3)
     assert begun.learning_rate == 0.25 * scratch.learning_rate
+
+
+@pytest.mark.parametrize("horizon", [0, 30])
+def test_an_epoch_is_judged_by_what_the_evaluation_asks(
+    prepared: Prepared, tmp_path: Path, schedules: list[Schedule], horizon: int
+) -> None:
+    """Whatever the model is taught, a split by time asks for what comes later."""
+    fitter = Fitter(prepared, small(prepared, horizon=horizon), str(tmp_path))
+    stage = {"folder": str(tmp_path), "logs": str(tmp_path)}
+    model, _ = fitter.retrieval(prepared.training(), stage, "Training")
+    (schedule,) = schedules
+    events = prepared.events
+    queries = Questions.of(prepared, 2_000, 0).queries(events)
+    found = []
+    for boost in COARSE:
+        model.boost_trend(boost)
+        scorer = RetrievalScorer(model, prepared, events, counted=prepared.counted)
+        found.append(mean_ndcg_of(prepared, queries, scorer, "retrieval"))
+    assert schedule.validate is not None
+    assert schedule.validate() == pytest.approx(max(found))
 
 
 @pytest.mark.parametrize(
