@@ -102,6 +102,14 @@ def test_a_pipeline_job_carries_the_pipeline_and_its_parameters() -> None:
             ("--kind=custom", "--set=train.strategy=parameter_server"),
             'parameter_servers is 0 with [train] strategy = "parameter_server"',
         ),
+        (
+            ("--kind=custom",),
+            'workers is 2 with [train] strategy = "none"',
+        ),
+        (
+            ("--kind=custom", "--set=train.strategy=mirrored"),
+            'workers is 2 with [train] strategy = "mirrored"',
+        ),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_sent(
@@ -120,7 +128,10 @@ def test_sending_without_the_client_names_the_extra(
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr("trainer.jobs.extra.importlib.import_module", missing)
-    result = ask("submit", "vertex", TOML, *CLOUD, "--set", IMAGE, "--kind=custom")
+    result = ask(
+        *("submit", "vertex", TOML, *CLOUD, "--set", IMAGE, "--kind=custom"),
+        *("--set", "train.strategy=multi_worker"),
+    )
 
     assert result.exit_code == 2
     said = " ".join(result.output.split())

@@ -1,5 +1,7 @@
 """A fit begins with earlier weights: whose rows are which, and which it may know."""
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from data.prepare import prepare
 from data.prepared import Prepared
 from data.schema import data_config
 from data.settings import read_toml
+from tests.trainer.object_store import ObjectStore
 from trainer.config import (
     ExperimentConfig,
     RankingConfig,
@@ -30,6 +33,7 @@ from trainer.errors import ExportError, TrainingError
 from trainer.evaluation.evaluate import mean_ndcg_of
 from trainer.evaluation.scorers import RetrievalScorer
 from trainer.experiment import Experiment
+from trainer.export.publish import PUBLISHED, SERVABLES
 from trainer.fitting.boost import COARSE
 from trainer.fitting.carried import (
     carry,
@@ -570,6 +574,26 @@ def test_the_fits_behind_published_models(published: Path) -> None:
     one = WarmStart.of(str(published / "runs" / "evaluation-1"), WarmStartConfig())
     assert one is not None
     assert [x.end for x in one.sources["retrieval"]] == [2, 1]
+
+
+def test_the_fits_behind_models_in_a_bucket(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where versions lie in a folder of their own below their servable."""
+    store = ObjectStore()
+    for path in published.rglob("*.json"):
+        name = path.relative_to(published).as_posix()
+        name = re.sub(r"(?<=/)(?=[78]/manifest)", "versions/", name)
+        store.objects[f"gs://bucket/out/{name}"] = path.read_bytes()
+    for version in (7, 8):
+        record = f"gs://bucket/out/models/{PUBLISHED}/{version}.json"
+        store.objects[record] = json.dumps({"servables": SERVABLES}).encode()
+    monkeypatch.setattr(files, "_gfile", lambda: store)
+    below = "models/recommender/versions"
+    for place in ("", "/models", f"/{below}", f"/{below}/7", f"/{below}/7/"):
+        start = WarmStart.of(f"gs://bucket/out{place}", WarmStartConfig())
+        assert start is not None
+        assert [x.end for x in start.sources["retrieval"]] == [3, 2, 1]
 
 
 def test_what_holds_no_earlier_fit(

@@ -104,6 +104,8 @@ def find_models(folder: str) -> str:
     """
     folder = folder if files.is_remote(folder) else folder.rstrip("/") or "/"
     above = [parent(folder), parent(parent(folder))]
+    if files.is_remote(folder):  # Where a version lies a folder deeper.
+        above.append(parent(above[-1]))
     for place in (folder, files.join(folder, "models"), *above):
         if newest_version(place) is not None:
             return place

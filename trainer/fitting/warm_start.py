@@ -139,10 +139,10 @@ def _stage_folders(place: str) -> dict[Stage, list[str]]:
 
 
 def _runs_behind(place: str) -> tuple[str, list[str]]:
-    above, _, name = place.rpartition("/")
-    exported = Exported.newest(find_models(place))
-    if name.isdigit():
-        exported = Exported(above.rpartition("/")[0], int(name))
+    models, name = find_models(place), place.rpartition("/")[2]
+    exported = Exported.newest(models)
+    if name.isdigit() and models not in (place, files.join(place, "models")):
+        exported = Exported(models, int(name))
     named = exported.manifest["runs"]
     root = files.join(exported.out, "runs")
     return root, [run for run in (named["refit"], named["evaluation"]) if run]

@@ -107,7 +107,7 @@ def vertex(
     folder = out or f"{bucket.rstrip('/')}/{toml.stem}"
     inner = _of_models(overrides)
     if kind == "custom":
-        config.check_servers(experiment.train.strategy)
+        config.check_roles(experiment.train.strategy)
         words = _train(toml, folder, inner)
         body = requests.custom_job(config, words, bucket)
     else:
@@ -165,7 +165,7 @@ def kubernetes(
         )
     inner = _of_models(overrides)
     if kind == "tfjob":
-        config.check_servers(experiment.train.strategy)
+        config.check_roles(experiment.train.strategy)
         manifest = manifests.tf_job(config, _train(toml, folder, inner))
     else:
         if not new:

@@ -9,6 +9,7 @@ from data.errors import ConfigError
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,50}[a-z0-9])?")
 _MEMORY = re.compile(r"[1-9][0-9]*(Mi|Gi)")
 _LONGEST_WAIT_S = 3600
+_OF_ONE_PROCESS = ("none", "mirrored")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +100,8 @@ class PipelineConfig:
                 f"workers is {self.workers} and hours {self.hours}: expected above 0."
             )
 
-    def check_servers(self, strategy: str) -> None:
-        """Raise ConfigError unless a [train] strategy has the servers that it wants."""
+    def check_roles(self, strategy: str) -> None:
+        """Raise ConfigError unless a [train] strategy has the roles that it wants."""
         wants = strategy == "parameter_server"
         if wants != (self.parameter_servers > 0):
             expected = "1 or more" if wants else 'strategy = "parameter_server", or 0'
@@ -112,6 +113,12 @@ class PipelineConfig:
             raise ConfigError(
                 "[pipeline] parameter_servers without workers: expected workers = 2 or "
                 "more; the first of them leads."
+            )
+        if self.workers > 1 and strategy in _OF_ONE_PROCESS:
+            raise ConfigError(
+                f"[pipeline] workers is {self.workers} with [train] strategy = "
+                f'"{strategy}", which is of one process: expected workers = 1, or '
+                'strategy = "multi_worker".'
             )
 
     def resources_of(self, step: str) -> ResourcesConfig:

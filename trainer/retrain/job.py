@@ -26,7 +26,7 @@ from trainer.retrain.rollback import finish_rollback
 from trainer.retrain.state import JOB, Job, Places, tree_hash
 from trainer.retrain.steps import NOTHING, PASSED, REFUSED
 
-JOB_VERSION = 1  # Raised when the same inputs would make another job.
+JOB_VERSION = 2  # Raised when the same inputs would make another job.
 DECISION, FINDINGS = "decision.json", "findings.json"
 
 
