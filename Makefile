@@ -122,7 +122,7 @@ format: $(READY) ## format the code
 	@$(PY) -m ruff format --quiet .
 	@$(PY) -m ruff check --fix --quiet .
 
-bench: $(READY) ## all benchmarks
+bench: $(READY) ## the input pipeline, beside TFRecord
 	@$(PY) -m benchmarks.input_pipeline
 
 bench-data: $(READY) ## prepare and read 25 million generated rows (DOUBLE=1: and 50)

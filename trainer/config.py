@@ -226,7 +226,8 @@ class RankingConfig:
 class TrainConfig:
     """How both models are fitted, whatever they are.
 
-    `validation_events`: early stopping asks for at most so many. More events than
+    `validation_events`: an epoch is asked at most so many questions: of users at four
+    moments where a time parts the events, else of single events. More events than
     `events_in_memory` are read from disk while the retrieval model trains.
 
     `precision`: the numbers that layers compute in; variables, losses and what is
@@ -457,7 +458,8 @@ class RetrainConfig:
     """How the retraining job runs.
 
     `start`: "warm" begins with the champion's weights, "scratch" anew.
-    `label`: which label of a server moves to a promoted version; `wait_s`: how long
+    `label`: which labels of a server move to a promoted version: both, or "canary"
+    alone; `wait_s`: how long
     the server may take to load it; `server_root`: the models' folder as the server
     sees it, if under another name. `replay_weeks`: how many of the last weeks
     `make retrain` takes for new data.

@@ -1,4 +1,4 @@
-"""What early stopping looks at: the next positive of each place of validation."""
+"""What early stopping looks at where no time parts the events: what comes next."""
 
 import numpy as np
 
@@ -23,9 +23,8 @@ class NextEvents:
             places = np.sort(rng.choice(places, limit, replace=False))
         self.log: EventLog = log
         self.users, self.items = log.user[places], log.item[places]
-        self.counts, self.times = log.before[places].astype(np.int64), log.time[places]
-        if prepared.cut(VALIDATION) is None:  # As the test part asks then.
-            self.times = log.last_times(self.users, self.counts)
+        self.counts = log.before[places].astype(np.int64)
+        self.times = log.last_times(self.users, self.counts)  # As the test part asks.
         self._places = places
         self._unservable = ~prepared.servable
 

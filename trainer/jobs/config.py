@@ -47,8 +47,8 @@ class PipelineConfig:
 
     On Kubernetes: `namespace`, `service_account`, and `volume`, a claim that is
     mounted at /tandem; "" where folders are on an object store. `workers`, the one
-    that leads among them, and `parameter_servers` of distributed training. On Vertex:
-    `machine`, and `hours` after which a CustomJob is ended.
+    that leads among them, and `parameter_servers` of distributed training. `hours`
+    after which a CronJob's job, a TFJob or a CustomJob is ended. On Vertex: `machine`.
     """
 
     name: str = "tandem-retrain"
