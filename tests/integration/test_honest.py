@@ -57,14 +57,21 @@ def _with_random_test(table: Path, cut: int) -> None:
 
 
 def _weights(out: Path) -> dict[str, np.ndarray]:
-    """Return all that was learnt, by stage and variable."""
+    """Return all that was learnt, by fit and variable."""
+    run = read_json(out / "report.json")["about"]["run"]
+    stages = read_json(out / "runs" / run / "metrics.json")["stages"]
+    fits = {
+        "retrieval": (stages["retrieval"]["run"], "retrieval"),
+        "early retrieval": (stages["retrieval"]["early_run"], "retrieval"),
+        "ranking": (run, "ranking"),
+    }
     found: dict[str, np.ndarray] = {}
-    for index in sorted(out.rglob("best/weights.index")):
-        stage = index.parents[1].name
-        reader = tf.train.load_checkpoint(str(index.with_suffix("")))
-        for name in reader.get_variable_to_shape_map():
-            if not name.startswith("_CHECKPOINTABLE"):
-                found[f"{stage}/{name}"] = reader.get_tensor(name)
+    for fit, (name, stage) in fits.items():
+        path = out / "runs" / name / "checkpoints" / stage / "best" / "weights"
+        reader = tf.train.load_checkpoint(str(path))
+        for variable in reader.get_variable_to_shape_map():
+            if not variable.startswith("_CHECKPOINTABLE"):
+                found[f"{fit}/{variable}"] = reader.get_tensor(variable)
     return found
 
 
