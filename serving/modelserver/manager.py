@@ -30,13 +30,16 @@ class ManagerOptions:
     """How often to look for versions and to try again after a failed load.
 
     `poll_wait_s`: seconds; 0 looks once, a negative number never. `num_load_threads`:
-    loads at a time once the server is ready; before, they are many.
+    loads at a time once the server is ready; before, they are many. `alone_s`: a version
+    that has just taken over answers its first requests slowly, and slower still beside
+    a load; so for as long no other version of what is served is loaded.
     """
 
     poll_wait_s: float = 1.0
     max_num_load_retries: int = 5
     load_retry_interval_s: float = 60.0
     num_load_threads: int = 1
+    alone_s: float = 2.5
 
 
 class ModelManager:
@@ -126,7 +129,7 @@ class ModelManager:
         """Begin the loads that are due, as many at a time as may be."""
         self._loads = [thread for thread in self._loads if thread.is_alive()]
         while len(self._loads) < self._most_loads():
-            due = self._registry.begin_load()
+            due = self._registry.begin_load(self._options.alone_s)
             if due is None:
                 return
             thread = threading.Thread(target=self._load_one, args=due, daemon=True)

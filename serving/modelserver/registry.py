@@ -169,12 +169,19 @@ class Registry:
                 if version.servable
             ]
 
-    def begin_load(self) -> tuple[str, Version] | None:
-        """Return the model and version to load now, marked as loading."""
+    def begin_load(self, alone_s: float = 0.0) -> tuple[str, Version] | None:
+        """Return the model and version to load now, marked as loading.
+
+        In: `alone_s`: so long after a version became available none is loaded beside
+            it; but a model that serves none does not wait.
+        """
+        now = time.monotonic()
         with self._changed:
+            models = self._models.values()
+            newest = max((v.ready_at for m in models for v in m.ready()), default=0.0)
             for name, model in self._models.items():
-                version = model.next_load(time.monotonic())
-                if version:
+                version = model.next_load(now)
+                if version and (now >= newest + alone_s or not model.ready()):
                     version.state = State.LOADING
                     version.being_loaded = True
                     version.attempts += 1

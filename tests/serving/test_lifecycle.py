@@ -79,10 +79,11 @@ def test_policies(policy: Policy, chosen: set[int]) -> None:
 class Setting:
     """A manager over a folder, with a loader that tests can hold up or break."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, alone_s: float = 0) -> None:
         self.root = root
         self.broken: set[str] = set()
         self.loaded: list[str] = []
+        self.began: list[float] = []
         self.fakes: list[Fake] = []
         self.gate = threading.Event()
         self.gate.set()
@@ -91,7 +92,10 @@ class Setting:
             self.registry,
             self.load,
             ManagerOptions(
-                poll_wait_s=0.1, max_num_load_retries=1, load_retry_interval_s=0.05
+                poll_wait_s=0.1,
+                max_num_load_retries=1,
+                load_retry_interval_s=0.05,
+                alone_s=alone_s,
             ),
         )
 
@@ -99,6 +103,7 @@ class Setting:
         name = Path(path).name
         assert (model, version) == (Path(path).parent.name, int(name))
         self.loaded.append(name)
+        self.began.append(time.monotonic())
         self.gate.wait(10)
         if name in self.broken:
             raise ValueError(f"{name} is broken")
@@ -171,6 +176,46 @@ def test_old_version_serves_until_the_new_one_is_ready(setting: Setting) -> None
         setting.registry.lease(ModelSpec(name="m", version=2)).__enter__()
     setting.gate.set()
     eventually(lambda: setting.states() == [(2, "AVAILABLE"), (1, "END")])
+
+
+@pytest.fixture
+def make_setting(tmp_path: Path) -> Iterator[Callable[[float], Setting]]:
+    made: list[Setting] = []
+
+    def make(alone_s: float) -> Setting:
+        made.append(Setting(tmp_path, alone_s))
+        made[-1].manager.start()
+        return made[-1]
+
+    yield make
+    for setting in made:
+        setting.manager.stop(5)
+
+
+def test_versions_take_over_one_after_another(
+    make_setting: Callable[[float], Setting],
+) -> None:
+    setting = make_setting(0.8)
+    add(setting.root, "m/1", "n/1")
+    setting.serve("m", "n")
+    assert setting.registry.wait_until_ready(5)
+    add(setting.root, "m/2", "n/2")
+    eventually(lambda: setting.registry.available() == {"m": [2], "n": [2]})
+    assert setting.began[3] - setting.began[2] >= 0.8
+
+
+def test_a_model_without_a_version_does_not_wait(
+    make_setting: Callable[[float], Setting],
+) -> None:
+    setting = make_setting(60)
+    add(setting.root, "m/1")
+    setting.serve("m")
+    assert setting.registry.wait_until_ready(5)
+    add(setting.root, "m/2", "n/1")
+    eventually(lambda: setting.states() == [(2, "START"), (1, "AVAILABLE")])
+    setting.serve("m", "n")
+    eventually(lambda: setting.registry.available() == {"m": [1], "n": [1]})
+    assert setting.states() == [(2, "START"), (1, "AVAILABLE")]
 
 
 def test_version_in_use_is_unloaded_after_its_last_request(setting: Setting) -> None:

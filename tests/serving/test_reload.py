@@ -72,7 +72,9 @@ class Setting:
         self.gate = threading.Event()
         self.gate.set()
         self.registry = Registry()
-        options = ManagerOptions(poll_wait_s=poll_wait_s, max_num_load_retries=0)
+        options = ManagerOptions(
+            poll_wait_s=poll_wait_s, max_num_load_retries=0, alone_s=0
+        )
         self.manager = ModelManager(self.registry, self.load, options)
         self.reloader = self.make(allow=False)
 
