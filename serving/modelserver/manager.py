@@ -30,9 +30,9 @@ class ManagerOptions:
     """How often to look for versions and to try again after a failed load.
 
     `poll_wait_s`: seconds; 0 looks once, a negative number never. `num_load_threads`:
-    loads at a time once the server is ready; before, they are many. `alone_s`: a version
-    that has just taken over answers its first requests slowly, and slower still beside
-    a load; so for as long no other version of what is served is loaded.
+    loads at a time once the server is ready; before, they are many. `alone_s`: after a
+    version has taken over, no other one of what is served is loaded for so long: its
+    first requests are slow, and slower still beside a load.
     """
 
     poll_wait_s: float = 1.0
