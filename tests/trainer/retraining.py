@@ -39,6 +39,10 @@ def weights_hash(folder: str) -> str:
     return files.sha256(files.join(folder, "weights"))
 
 
+def tables_hash(version: str) -> str:
+    return files.sha256(files.join(version, "variables", "variables.index"))
+
+
 def evaluate_candidate(
     experiment: Experiment, champion: Any, serving: Any, step: StepFolder
 ) -> None:
@@ -96,14 +100,15 @@ def refit_and_export(
 
 def stand_ins() -> dict[str, ModuleType]:
     """Return modules to put in the place of those that import TensorFlow."""
-    found = {}
+    found: dict[str, ModuleType] = {}
     for name, function in (
         ("trainer.retrain.weights", weights_hash),
+        ("trainer.retrain.weights", tables_hash),
         ("trainer.retrain.measuring", evaluate_candidate),
         ("trainer.stages.deliver", refit_and_export),
     ):
-        found[name] = ModuleType(name)
-        setattr(found[name], function.__name__, function)
+        module = found.setdefault(name, ModuleType(name))
+        setattr(module, function.__name__, function)
     return found
 
 

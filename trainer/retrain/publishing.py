@@ -36,6 +36,7 @@ def publish(
     Killed at any point and run again it goes on: a version of this job that all
     servables have is not made twice, one that some have is removed.
     """
+    from trainer.retrain.weights import tables_hash
     from trainer.stages.deliver import refit_and_export
 
     since = time.monotonic()
@@ -66,7 +67,7 @@ def publish(
     with job.writing("publish", since) as step:
         step.facts = {"version": version, "labels": read_labels(places.models)}
         step.outputs = {
-            name: weights_of(version_folder(places.models, name, version))
+            name: tables_hash(version_folder(places.models, name, version))
             for name in SERVABLES
         }
 
@@ -75,13 +76,6 @@ def _within(out: str, folder: str) -> str:
     """Return a folder's place from `out` on, as it is elsewhere if it is not in it."""
     inside = f"{out.rstrip('/')}/"
     return folder.removeprefix(inside)
-
-
-def weights_of(version: str) -> str:
-    """Return what changes with the weights and tables that a version holds."""
-    folder = files.join(version, "variables")
-    names = [n for n in files.listdir(folder) if n.startswith("variables.data")]
-    return files.fingerprint([files.sha256(files.join(folder, n)) for n in names])
 
 
 def _reference(version: int, decision: Mapping[str, Any]) -> dict[str, Any]:
