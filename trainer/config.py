@@ -75,8 +75,9 @@ class RetrievalConfig:
     `block`: what reads a history: Transformer blocks, those with gates, or the mean
     of its items, which knows no order and takes no `blocks` and `heads`.
 
-    `horizon`: a target lies at most so many events ahead, drawn anew in each step; 0
-    is the next event. What a list is to hold for days is not what comes in a minute.
+    `horizon`: a target lies at most so many events ahead, drawn anew in each step, near
+    ones more often than far ones; 0 is the next event. What a list is to hold for days
+    is not what comes in a minute.
 
     `use_time`: hour, weekday and pause before the request; `use_trend`: how popular
     items are at that moment.

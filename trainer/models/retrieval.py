@@ -221,15 +221,22 @@ class RetrievalModel(CountedModel):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Ask for each place's event from up to `horizon` places before, at random.
 
+        The log of a distance is drawn evenly, so that the next few events weigh as
+        much as the many far ones: of users who come back some want what is new and
+        others go on for long, and a list is to serve both.
+
         In, out: `slot` int32 and `time` int64 (b, t), of the place that asks.
-        Source: Pancha et al. 2022, PinnerFormer, section 3.4 (dense all action).
+        Source: Pancha et al. 2022, PinnerFormer, section 3.4 (dense all action), with
+        distances drawn evenly.
         """
         if not (self.config.horizon and training):
             return slot, time
         place = tf.broadcast_to(tf.range(tf.shape(slot)[1]), tf.shape(slot))
-        most = tf.cast(tf.minimum(place, self.config.horizon) + 1, tf.float32)
+        farthest = tf.minimum(place, self.config.horizon)
         draw = self.query_tower.step.uniform(slot, "horizon")
-        place -= tf.cast(draw * most, tf.int32)
+        span = tf.math.log(tf.cast(farthest, tf.float32) + 2)
+        back = tf.cast(tf.math.expm1(draw * span), tf.int32)
+        place -= tf.minimum(back, farthest)  # Rounding may reach the end of the span.
         return tuple(tf.gather(x, place, batch_dims=1) for x in (slot, time))
 
     def _with_moment(
