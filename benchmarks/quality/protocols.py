@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from trainer.stages.fit import fit_retrieval as fit_fold
 from trainer.stages.measure import split_sentence
 
 SHORT_K, LONG_K = 10, 50
+CUTS = 5  # At the end of the events, each with a test part.
+COMPARED = 3  # Whose validation parts compare settings.
 
 
 def fit_retrieval(experiment: Experiment) -> tuple[RetrievalScorer, Fit]:
@@ -99,13 +102,15 @@ def both_stages(experiment: Experiment) -> dict[str, Any]:
 
 
 def validation_alone(experiment: Experiment) -> dict[str, Any]:
-    """Fit retrieval for each fold and ask its validation part, and no test part.
+    """Fit retrieval for a few folds and ask their validation parts, and no test part.
 
-    So settings can be compared on all folds before anything is measured.
+    Settings are compared so. A later fold's validation part holds what an earlier one
+    tests, so of more folds than are tested those are taken whose validation part ends
+    where the first of the last `CUTS` test parts begins, or before.
     """
     ks, users = (SHORT_K, 2 * LONG_K), []
     values: dict[str, list[np.ndarray]] = defaultdict(list)
-    for each in experiment.folds:
+    for each in untested(experiment.folds):
         prepared = each.prepared
         fitter = Fitter(prepared, each.config, each.out)
         model = fit_fold(each, fitter, prepared.training(), "Training retrieval")[0]
@@ -127,6 +132,12 @@ def validation_alone(experiment: Experiment) -> dict[str, Any]:
         "counts": counts,
         "models": {"retrieval": intervals_json(bounds)},
     }
+
+
+def untested(folds: Sequence[Any]) -> list[Any]:
+    """Return the newest folds that read nothing of what the last `CUTS` test."""
+    first = len(folds) - CUTS
+    return [*folds[first + 1 - COMPARED : first + 1]]
 
 
 def with_and_without_text(experiment: Experiment) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from benchmarks.quality.ablations import (
 )
 from benchmarks.quality.click import click_model
 from benchmarks.quality.protocols import (
+    CUTS,
     both_stages,
     every_target,
     validation_alone,
@@ -32,7 +33,6 @@ class Step:
 
     `published`: what others report under it, from whom to values by metric.
     `measure`: fits and measures; from the experiment to what is kept of it.
-    `fits_of`: the step whose fits are taken up and left, where settings are the same.
     """
 
     toml: str
@@ -40,7 +40,6 @@ class Step:
     overrides: tuple[str, ...] = ()
     published: dict[str, dict[str, float]] = field(default_factory=dict)
     says: str
-    fits_of: str = ""
 
     def experiment(
         self, out: Path, name: str, seed: int, overrides: tuple[str, ...]
@@ -52,7 +51,7 @@ class Step:
         )
         # What servables allow changes no result.
         settings = files.fingerprint(as_table(config.data), config.model_tables())[:8]
-        folder = out / f"{self.fits_of or name}-{settings}-{seed}"
+        folder = out / f"{name}-{settings}-{seed}"
         return Experiment(config=config, path=path, out=str(folder))
 
 
@@ -63,7 +62,7 @@ COLD = (
     "retrieval.text_dropout=0.5",
 )
 ROLLING = (
-    *("data.split.kind='rolling'", "data.split.cuts=5"),
+    *("data.split.kind='rolling'", f"data.split.cuts={CUTS}"),
     *("data.split.test=0.04", "data.split.validation=0.08"),
     "ranking.max_examples=50000",
 )
@@ -100,9 +99,8 @@ STEPS = {
     "validation-1m": Step(
         toml="ml-1m.toml",
         measure=validation_alone,
-        overrides=ROLLING,
-        says="the validation parts of the five temporal splits pooled",
-        fits_of="rolling-1m",
+        overrides=(*ROLLING, f"data.split.cuts={2 * CUTS}"),
+        says="the validation parts of three temporal splits, before all tests, pooled",
     ),
     "ablation-retrieval": Step(
         toml="ml-1m.toml",

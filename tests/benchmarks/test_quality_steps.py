@@ -1,0 +1,24 @@
+"""What the quality benchmark compares settings by."""
+
+import numpy as np
+
+from benchmarks.quality.protocols import COMPARED, untested
+from benchmarks.quality.steps import CONFIGS, STEPS
+from data.schema import Split
+from data.split import Fold, plan
+from trainer.config import read_experiment
+
+
+def folds_of(step: str, time: np.ndarray) -> tuple[Fold, ...]:
+    settings = STEPS[step]
+    config = read_experiment(CONFIGS / settings.toml, settings.overrides)
+    split: Split = config.data.split
+    return plan(split, lambda: [time], *[np.ones(3, int)] * 2).folds
+
+
+def test_settings_are_compared_on_nothing_that_is_tested() -> None:
+    time = np.sort(np.random.default_rng(3).integers(0, 10**6, 20_000))
+    tested = folds_of("rolling-1m", time)
+    compared = untested(list(folds_of("validation-1m", time)))
+    assert len(compared) == COMPARED
+    assert max(fold.test for fold in compared) == min(fold.test for fold in tested)
