@@ -304,9 +304,12 @@ class Prepared:
 
     def item_statistics(self, log: EventLog) -> Statistics:
         """Index the items' statistics of a log."""
-        timeless = not self.time_is_known
         return Statistics.of_items(
-            log, self.num_items, self.window_s, timeless=timeless
+            log,
+            self.num_items,
+            self.window_s,
+            timeless=not self.time_is_known,
+            prior=self.config.popularity_prior,
         )
 
     def user_statistics(self, log: EventLog) -> Statistics:

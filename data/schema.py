@@ -246,7 +246,13 @@ class Filter:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """The whole `[data]` part of an experiment's TOML."""
+    """The whole `[data]` part of an experiment's TOML.
+
+    `popularity_prior`: with 0 an item is as popular lately as it has events in the
+    window; above 0, so many events an item stand beside them that are spread as all
+    events before, and what counts is the share: see `statistics.Statistics`. For data
+    whose traffic rises and falls by much.
+    """
 
     interactions: Table
     items: Table | None = None
@@ -257,6 +263,7 @@ class DataConfig:
     filter: Filter = field(default_factory=Filter)
     drift: Drift = field(default_factory=Drift)
     popularity_window_days: float = 30.0
+    popularity_prior: float = 0.0
     max_categories: int = 10_000
 
     def __post_init__(self) -> None:
@@ -268,6 +275,11 @@ class DataConfig:
             raise ConfigError(
                 f"popularity_window_days is {self.popularity_window_days}, expected "
                 "a number of days above 0."
+            )
+        if not 0 <= self.popularity_prior < math.inf:
+            raise ConfigError(
+                f"popularity_prior is {self.popularity_prior}, expected a number of "
+                "events an item, 0 or more."
             )
         if self.max_categories < 1:
             raise ConfigError("max_categories must be 1 or more.")

@@ -23,6 +23,12 @@ class Statistics:
 
     `timeless`: the times are none, only an order of rows; every moment then reads the
     counts of the whole log, and an age of 0.
+
+    `prior`: 0, or how many events a row, spread as all events so far are, stand beside
+    those in the window; the count of the window is then what the row would have so far
+    had all events been spread so. It means the same in a busy month as in a quiet one:
+    events of the window alone are fewer in a quiet one, and a model that learnt how
+    much each is worth takes rare items for popular ones.
     """
 
     key: np.ndarray
@@ -32,14 +38,22 @@ class Statistics:
     start: np.ndarray
     window_s: int
     base_shares: np.ndarray
+    events_before: np.ndarray
     timeless: bool = False
+    prior: float = 0.0
 
     @classmethod
     def of_items(
-        cls, log: EventLog, num_items: int, window_s: int, *, timeless: bool = False
+        cls,
+        log: EventLog,
+        num_items: int,
+        window_s: int,
+        *,
+        timeless: bool = False,
+        prior: float = 0.0,
     ) -> "Statistics":
         """Index the events of a log by item."""
-        return cls._of(log.item, log, num_items, window_s, timeless)
+        return cls._of(log.item, log, num_items, window_s, timeless, prior)
 
     @classmethod
     def of_users(
@@ -56,6 +70,7 @@ class Statistics:
         num_rows: int,
         window_s: int,
         timeless: bool,
+        prior: float = 0.0,
     ) -> "Statistics":
         order = np.lexsort((log.time, rows))
         rows, time = rows[order], log.time[order]
@@ -72,7 +87,9 @@ class Statistics:
             start=start,
             window_s=window_s,
             base_shares=_shares_before(ranks, log),
+            events_before=np.searchsorted(np.sort(time), np.append(ranks, _END)),
             timeless=timeless,
+            prior=prior,
         )
 
     def at(self, rows: np.ndarray, times: np.ndarray | np.int64) -> np.ndarray:
@@ -93,9 +110,25 @@ class Statistics:
         share = (positives + PRIOR_EVENTS * base) / (count + PRIOR_EVENTS)
         dated = (count > 0) & (not self.timeless)
         age = np.where(dated, (times - self.first_time[rows]) / DAY_S, 0)
-        columns = [np.log1p(count), np.log1p(now - past), share, np.log1p(age)]
+        recent = now - past
+        if self.prior and not self.timeless:
+            recent = self._as_ever(recent, count, times)
+        columns = [np.log1p(count), np.log1p(recent), share, np.log1p(age)]
         scaled = [columns[0] / 5, columns[1] / 5, columns[2], columns[3] / 5]
         return np.stack(scaled, axis=-1).astype(np.float32)
+
+    def _as_ever(
+        self, recent: np.ndarray, count: np.ndarray, times: np.ndarray
+    ) -> np.ndarray:
+        """Return how many events rows would have so far, had all been as recent ones.
+
+        In: events in the window before each time and so far, (...). Out: float64.
+        """
+        so_far = self.events_before[np.searchsorted(self.ranks, times)]
+        until = np.searchsorted(self.ranks, times - self.window_s)
+        added = self.prior * (len(self.start) - 2)
+        inside = so_far - self.events_before[until] + added
+        return np.asarray((so_far * recent + added * count) / inside)
 
     def _place(self, rows: np.ndarray, times: np.ndarray) -> np.ndarray:
         rank = np.searchsorted(self.ranks, times)

@@ -49,6 +49,11 @@ Folder = Any
         ),
         (
             "[data.interactions]",
+            "[data]\npopularity_prior = -1.0\n[data.interactions]",
+            "popularity_prior is -1.0, expected a number of events an item, 0 or more.",
+        ),
+        (
+            "[data.interactions]",
             "[data]\nmax_categories = 0\n[data.interactions]",
             "max_categories must be 1 or more.",
         ),

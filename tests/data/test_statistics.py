@@ -50,11 +50,18 @@ def _log(events: list[Event]) -> EventLog:
     )
 
 
-def _slow(events: list[Event], column: str, row: int, time: int) -> list[float]:
+def _slow(
+    events: list[Event], column: str, row: int, time: int, prior: float
+) -> list[float]:
     earlier = [e for e in events if e.time < time]
     base = sum(e.positive for e in earlier) / len(earlier) if earlier else 0.5
     own = [e for e in earlier if getattr(e, column) == row]
-    recent = sum(e.time >= time - WINDOW_S for e in own)
+    recent = float(sum(e.time >= time - WINDOW_S for e in own))
+    if prior:
+        inside = sum(e.time >= time - WINDOW_S for e in earlier)
+        usual = len(own) / max(len(earlier), 1)
+        share = (recent + prior * ITEMS * usual) / (inside + prior * ITEMS)
+        recent = share * len(earlier)
     share = (sum(e.positive for e in own) + 5 * base) / (len(own) + 5)
     age = (time - min(e.time for e in own)) / DAY_S if own else 0
     logs = [math.log1p(len(own)) / 5, math.log1p(recent) / 5, math.log1p(age) / 5]
@@ -62,20 +69,22 @@ def _slow(events: list[Event], column: str, row: int, time: int) -> list[float]:
 
 
 @given(EVENTS, st.integers(0, 22).map(lambda days: days * DAY_S))
-@pytest.mark.parametrize("column", ["item", "user"])
+@pytest.mark.parametrize(
+    ("column", "prior"), [("item", 0.0), ("item", 0.5), ("item", 3.0), ("user", 0.0)]
+)
 def test_statistics_are_their_definition(
-    column: str, events: list[Event], time: int
+    column: str, prior: float, events: list[Event], time: int
 ) -> None:
     log = _log(events)
     statistics = (
-        Statistics.of_items(log, ITEMS, WINDOW_S)
+        Statistics.of_items(log, ITEMS, WINDOW_S, prior=prior)
         if column == "item"
         else Statistics.of_users(log, WINDOW_S)
     )
     num_rows = ITEMS if column == "item" else USERS
     rows = list(range(num_rows + 1))
     found = statistics.at(np.array(rows), np.array(time))
-    expected = [_slow(events, column, row, time) for row in rows]
+    expected = [_slow(events, column, row, time, prior) for row in rows]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert found.dtype == np.float32
 
@@ -88,3 +97,16 @@ def test_times_are_broadcast_to_rows() -> None:
     assert found.shape == (2, 3, NUM_STATISTICS)
     alone = statistics.at(np.array([2]), np.array([9 * DAY_S]))
     np.testing.assert_array_equal(found[1, 0], alone[0])
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0])
+def test_a_quiet_month_is_no_other_taste(prior: float) -> None:
+    """Where every item loses the same share of its events, a prior keeps them level."""
+    busy = [Event(1 + n % 3, DAY_S + n, 1, True) for n in range(900)]
+    busy += [Event(1 + n % 3, DAY_S + n, 2, True) for n in range(90)]
+    quiet = [Event(1, 15 * DAY_S + n, 1, True) for n in range(10)]
+    quiet += [Event(1, 15 * DAY_S, 2, True)]
+    statistics = Statistics.of_items(_log(busy + quiet), ITEMS, WINDOW_S, prior=prior)
+    recent = statistics.at(np.array([1, 2]), np.array([[2 * DAY_S], [16 * DAY_S]]))
+    apart = recent[:, 0, 1] - recent[:, 1, 1]
+    assert (abs(apart[0] - apart[1]) < 0.01) == (prior > 0)
