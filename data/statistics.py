@@ -78,6 +78,7 @@ class Statistics:
         key = rows.astype(np.int64) * (len(ranks) + 1) + np.searchsorted(ranks, time)
         start = np.searchsorted(rows, np.arange(num_rows + 2))
         padded = np.r_[time, 0]
+        events_before, base_shares = _before(ranks, log)
         has_any = np.diff(start) > 0
         return cls(
             key=key,
@@ -86,8 +87,8 @@ class Statistics:
             first_time=np.where(has_any, padded[start[:-1]], 0),
             start=start,
             window_s=window_s,
-            base_shares=_shares_before(ranks, log),
-            events_before=np.searchsorted(np.sort(time), np.append(ranks, _END)),
+            base_shares=base_shares,
+            events_before=events_before,
             timeless=timeless,
             prior=prior,
         )
@@ -136,13 +137,13 @@ class Statistics:
         return np.asarray(np.searchsorted(self.key, wanted))
 
 
-def _shares_before(ranks: np.ndarray, log: EventLog) -> np.ndarray:
-    """Return the share of positives before each distinct time and before the end.
+def _before(ranks: np.ndarray, log: EventLog) -> tuple[np.ndarray, np.ndarray]:
+    """Return what comes before each distinct time and before the end.
 
-    Out: float64 (distinct times + 1,), one half where nothing is earlier.
+    Out: events, int64 (distinct times + 1,), and the share of positives among them,
+    float64, one half where nothing is earlier.
     """
     place = np.searchsorted(ranks, log.time)
-    events = np.bincount(place, minlength=len(ranks))
-    positives = np.bincount(place, log.positive, minlength=len(ranks))
-    before, positives_before = np.cumsum(events), np.cumsum(positives)
-    return np.asarray(np.r_[0.5, positives_before / before])
+    events = np.cumsum(np.bincount(place, minlength=len(ranks)))
+    positives = np.cumsum(np.bincount(place, log.positive, minlength=len(ranks)))
+    return np.r_[0, events], np.r_[0.5, positives / events]
