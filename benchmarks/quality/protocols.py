@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from data import files
+from data.errors import ConfigError
 from data.events import TEST, VALIDATION
 from data.schema import Column
 from trainer.evaluation.bootstrap import bootstrap
@@ -135,8 +136,17 @@ def validation_alone(experiment: Experiment) -> dict[str, Any]:
 
 
 def untested(folds: Sequence[Any]) -> list[Any]:
-    """Return the newest folds that read nothing of what the last `CUTS` test."""
+    """Return the newest folds that read nothing of what the last `CUTS` test.
+
+    Raises: ConfigError when there are too few.
+    """
     first = len(folds) - CUTS
+    if first + 1 < COMPARED:
+        raise ConfigError(
+            f"[data.split] cuts: found {len(folds)}, expected at least "
+            f"{CUTS + COMPARED - 1}: the last {CUTS} test, and {COMPARED} compare "
+            "settings before that."
+        )
     return [*folds[first + 1 - COMPARED : first + 1]]
 
 

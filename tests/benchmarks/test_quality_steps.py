@@ -1,9 +1,11 @@
 """What the quality benchmark compares settings by."""
 
 import numpy as np
+import pytest
 
 from benchmarks.quality.protocols import COMPARED, untested
 from benchmarks.quality.steps import CONFIGS, STEPS
+from data.errors import ConfigError
 from data.schema import Split
 from data.split import Fold, plan
 from trainer.config import read_experiment
@@ -22,3 +24,9 @@ def test_settings_are_compared_on_nothing_that_is_tested() -> None:
     compared = untested(list(folds_of("validation-1m", time)))
     assert len(compared) == COMPARED
     assert max(fold.test for fold in compared) == min(fold.test for fold in tested)
+
+
+def test_too_few_cuts_to_compare_by_are_refused() -> None:
+    with pytest.raises(ConfigError, match="found 6, expected at least 7"):
+        untested(list(range(6)))
+    assert untested(list(range(7))) == [0, 1, 2]

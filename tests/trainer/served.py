@@ -17,7 +17,7 @@ import tensorflow as tf
 from data.features import FeatureSet
 from tests.trainer.small_data import DAY, make_log
 from trainer.config import ExportConfig, IndexKind, TableDtype
-from trainer.export.export import popularity_prior
+from trainer.export.export import liked_shares
 from trainer.export.servables import (
     RankingServable,
     RecommenderServable,
@@ -158,7 +158,7 @@ def served(
         index_vectors=index_vectors,
         index=forced(kind, index_vectors, servable, of_users, config.table_dtype),
         dtype=config.table_dtype,
-        prior=Prior(popularity_prior(prepared, log), servable),
+        prior=Prior(liked_shares(prepared, log), servable),
         users=UserState(
             prepared,
             log,

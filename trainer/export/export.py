@@ -145,7 +145,7 @@ class Builder:
             calibration=fitted.calibration,
             dtype=config.export.table_dtype,
         )
-        self.prior = popularity_prior(prepared, log)
+        self.prior = liked_shares(prepared, log)
         scorer = RetrievalScorer(fitted.retrieval, prepared, log, now=fitted.end_time)
         self.queries = index_queries(
             scorer, log, fitted.end_time, self.index_vectors, prepared.servable
@@ -303,7 +303,7 @@ class Builder:
         }
 
 
-def popularity_prior(prepared: Prepared, log: EventLog) -> np.ndarray:
+def liked_shares(prepared: Prepared, log: EventLog) -> np.ndarray:
     """Return the share of users who liked each item. Out: float32 (items + 1,)."""
     counts = log.item_counts(prepared.num_items, positives_only=True)
     users = max(int((log.user_counts() > 0).sum()), 1)

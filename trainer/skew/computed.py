@@ -18,7 +18,7 @@ from trainer.catalogue.exported import Exported
 from trainer.catalogue.restore import restored
 from trainer.catalogue.text_store import TextStore
 from trainer.evaluation.scorers import RetrievalScorer
-from trainer.export.export import Fitted, popularity_prior
+from trainer.export.export import Fitted, liked_shares
 from trainer.fitting.fitter import Fitter
 from trainer.fitting.ranking_inputs import RankingInputs, Requests
 from trainer.skew.logs import Asked
@@ -189,7 +189,7 @@ class Computed:
 
     @cached_property
     def _prior(self) -> np.ndarray:
-        return popularity_prior(self.fitted.prepared, self.fitted.log)
+        return liked_shares(self.fitted.prepared, self.fitted.log)
 
 
 def _take_tables(fitted: Fitted, exported: Exported) -> None:
