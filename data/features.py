@@ -11,7 +11,7 @@ Functions that `in_graph` returns hold lookup tables; whoever exports them must 
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ import pandas as pd
 from data.schema import Column, Table
 
 TEXT_SEPARATOR = ". "
+LIST_SEPARATOR = ", "
 NUMERIC_CLIP = 5.0
 DAY_S = 86_400.0
 # What tf.strings.strip removes; Python's strip would remove other spaces too.
@@ -152,27 +153,71 @@ class Numeric:
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """All text columns of an item, joined. Code: the joined string itself."""
+    """All that an item's text says, joined. Code: the joined string itself.
+
+    `separators`: of the columns whose cells hold several values; `numbers`: the
+    columns of numbers. All others are texts as they are.
+    """
 
     columns: tuple[str, ...]
+    separators: Mapping[str, str] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Column]) -> "Text":
+        """Join columns, each in the form of its kind."""
+        kinds = {name: column.kind for name, column in columns.items()}
+        several = [n for n, kind in kinds.items() if kind == "multi_categorical"]
+        return cls(
+            columns=tuple(columns),
+            separators={name: columns[name].separator for name in several},
+            numbers=tuple(n for n, kind in kinds.items() if kind == "numeric"),
+        )
 
     def encode(self, frame: pd.DataFrame) -> np.ndarray:
         """Join the columns. In: a table. Out: object array of str (n,)."""
-        cells = frame[list(self.columns)].fillna("").astype(str)
-        columns = [cells[column].str.strip(SPACES) for column in self.columns]
+        columns = [self._phrases(name, frame[name]) for name in self.columns]
         if not columns:
             return np.full(len(frame), "", object)
         rows = zip(*columns, strict=True)
         joined = [TEXT_SEPARATOR.join(filter(None, row)) for row in rows]
         return np.array(joined, object)
 
+    def _phrases(self, name: str, cells: pd.Series) -> pd.Series:
+        """Return what the text says of a column. Out: strings (n,)."""
+        if name in self.numbers:
+            values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
+            with np.errstate(over="ignore"):  # What overflows is not finite.
+                numbers = values.astype(np.float32)
+            said = [f"{x:g}" if np.isfinite(x) else "" for x in numbers.tolist()]
+            return pd.Series(said, dtype=object)
+        if name in self.separators:
+            parts = split_values(cells, self.separators[name])
+            joined = parts.groupby(level=0).agg(LIST_SEPARATOR.join)
+            return joined.reindex(range(len(cells)), fill_value="")
+        return cells.fillna("").astype(str).str.strip(SPACES)
+
     def in_graph(self, tf: Any) -> Any:
-        """Return a function of a dict of tensors: strings (batch,) to (batch,)."""
+        """Return a function of a dict of tensors to strings (batch,).
+
+        In: string (batch,) each; of several values string (batch, values), padded "";
+        of numbers float32 (batch,), NaN if missing.
+        """
+
+        def phrases(name: str, raw: Any) -> Any:
+            if name in self.numbers:
+                said = tf.strings.as_string(raw, shortest=True)
+                return tf.where(tf.math.is_finite(raw), said, "")
+            stripped = tf.strings.strip(raw)
+            if name not in self.separators:
+                return stripped
+            there = tf.ragged.boolean_mask(stripped, stripped != "")
+            return tf.strings.reduce_join(there, axis=-1, separator=LIST_SEPARATOR)
 
         def join(raw: Mapping[str, Any]) -> Any:
             joined = None
             for column in self.columns:
-                part = tf.strings.strip(raw[column])
+                part = phrases(column, raw[column])
                 joined = part if joined is None else _join(tf, joined, part)
             return joined
 
@@ -286,12 +331,16 @@ def vocabulary_of(counts: pd.Series, max_codes: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSet:
-    """The features of a data set: of items, of users, of the request's context."""
+    """The features of a data set: of items, of users, of the request's context.
+
+    `max_pause_days`: see `request_time_features`.
+    """
 
     items: tuple[Feature, ...] = ()
     users: tuple[Feature, ...] = ()
     context: tuple[Feature, ...] = ()
     text: Text = Text(columns=())
+    max_pause_days: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON can hold; `from_json` makes the same features of it."""
@@ -304,8 +353,15 @@ class FeatureSet:
             group: tuple(_from_json(f) for f in value[group])
             for group in ("items", "users", "context")
         }
-        text = Text(columns=tuple(value["text"]["columns"]))
-        return cls(text=text, **groups)
+        text = value["text"]
+        text = Text(
+            columns=tuple(text["columns"]),
+            separators=text.get("separators", {}),
+            numbers=tuple(text.get("numbers", ())),
+        )
+        # What was prepared before there was a bound has none.
+        longest = value.get("max_pause_days", 0.0)
+        return cls(text=text, max_pause_days=longest, **groups)
 
 
 def _from_json(value: Mapping[str, Any]) -> Feature:
@@ -325,18 +381,23 @@ def fit_table(
     )
 
 
-def request_time_features(tf: Any, time: Any, last_time: Any) -> Any:
+def request_time_features(
+    tf: Any, time: Any, last_time: Any, *, max_pause_days: float = 0.0
+) -> Any:
     """Describe when a request comes: the hour, the weekday, the pause before it.
 
     In: `time`, `last_time`: int64 (...), Unix seconds UTC; `last_time` is that of
-    the user's newest earlier event, 0 if there is none. Out: float32 (..., 6): sine
-    and cosine of the hour and of the weekday, log of 1 + days since the last event
-    scaled to about one, and whether there was one.
+    the user's newest earlier event, 0 if there is none; `max_pause_days`: a longer
+    pause counts as so long, 0 bounds none. Out: float32 (..., 6): sine and cosine of
+    the hour and of the weekday, log of 1 + days since the last event scaled to about
+    one, and whether there was one.
     """
     day = tf.cast(time % int(DAY_S), tf.float32) / DAY_S
     week = tf.cast(time % int(7 * DAY_S), tf.float32) / (7 * DAY_S)
     known = tf.cast(last_time > 0, tf.float32)
     pause = tf.cast(tf.maximum(time - last_time, 0), tf.float32) / DAY_S
+    if max_pause_days:
+        pause = tf.minimum(pause, max_pause_days)
     angles = 2 * np.pi * tf.stack([day, week], axis=-1)
     rest = tf.stack([known * tf.math.log1p(pause) / 3.0, known], axis=-1)
     return tf.concat([tf.sin(angles), tf.cos(angles), rest], axis=-1)

@@ -66,7 +66,8 @@ class Column:
     """One column of a table: its role, and for features and context its kind.
 
     `display` columns come back from the `describe` signature; the first text column
-    is the title unless another one is marked `title`.
+    is the title unless another one is marked `title`. An item's `in_text` columns stand
+    in its text too, so that a new item's text says all that is known of it.
     """
 
     role: Role = "feature"
@@ -76,6 +77,7 @@ class Column:
     unit: Literal["s", "ms", "us", "iso"] = "s"
     display: bool = False
     title: bool = False
+    in_text: bool = False
 
     def __post_init__(self) -> None:
         needs_kind = self.role in ("feature", "context")
@@ -88,6 +90,8 @@ class Column:
             raise ConfigError(f"a column of role '{self.role}' takes no kind.")
         if self.role == "context" and self.kind not in ("categorical", "numeric"):
             raise ConfigError("a context column is categorical or numeric.")
+        if self.in_text and self.role != "feature":
+            raise ConfigError(f"a column of role '{self.role}' takes no in_text.")
         if not self.separator:
             raise ConfigError("separator is empty.")
         if self.max_values < 1:
@@ -252,6 +256,10 @@ class DataConfig:
     window; above 0, so many events an item stand beside them that are spread as all
     events before, and what counts is the share: see `statistics.Statistics`. For data
     whose traffic rises and falls by much.
+
+    `max_pause_days`: a request after a longer pause is answered as one after so many
+    days; 0 bounds nothing. For users who stay away for longer than any pause within
+    the events that are learned from.
     """
 
     interactions: Table
@@ -264,6 +272,7 @@ class DataConfig:
     drift: Drift = field(default_factory=Drift)
     popularity_window_days: float = 30.0
     popularity_prior: float = 0.0
+    max_pause_days: float = 0.0
     max_categories: int = 10_000
 
     def __post_init__(self) -> None:
@@ -280,6 +289,11 @@ class DataConfig:
             raise ConfigError(
                 f"popularity_prior is {self.popularity_prior}, expected a number of "
                 "events an item, 0 or more."
+            )
+        if not 0 <= self.max_pause_days < math.inf:
+            raise ConfigError(
+                f"max_pause_days is {self.max_pause_days}, expected a number of days, "
+                "0 or more."
             )
         if self.max_categories < 1:
             raise ConfigError("max_categories must be 1 or more.")
@@ -311,18 +325,24 @@ class DataConfig:
         tables = {n: getattr(self, n) for n in ("interactions", "items", "users")}
         return {name: table for name, table in tables.items() if table is not None}
 
-    def text_columns(self) -> tuple[str, ...]:
-        """Return the item columns of kind text, in the TOML's order."""
+    def text_columns(self) -> dict[str, Column]:
+        """Return the item columns that an item's text is made of, in the TOML's order.
+
+        Those of kind text, and those marked `in_text`.
+        """
         if self.items is None:
-            return ()
-        return tuple(n for n, c in self.items.columns.items() if c.kind == "text")
+            return {}
+        columns = self.items.columns.items()
+        return {n: c for n, c in columns if c.kind == "text" or c.in_text}
 
     def title_column(self) -> str | None:
         """Return the item column that is the title: the marked one, else a text."""
         if self.items is None:
             return None
-        marked = [n for n, c in self.items.columns.items() if c.title]
-        return next(iter([*marked, *self.text_columns()]), None)
+        columns = self.items.columns.items()
+        marked = [n for n, c in columns if c.title]
+        texts = [n for n, c in columns if c.kind == "text"]
+        return next(iter([*marked, *texts]), None)
 
     def display_columns(self) -> tuple[str, ...]:
         """Return the item columns that `describe` returns beside the title."""
@@ -340,6 +360,11 @@ def _check_roles(name: str, table: Table) -> None:
             raise ConfigError(
                 f"[data.{name}.columns] {column}: role '{spec.role}' is not one of "
                 f"this table. {nearest(spec.role, allowed)}"
+            )
+        if name != "items" and spec.in_text:
+            raise ConfigError(
+                f"[data.{name}.columns] {column}: in_text is for columns of items, "
+                "which alone have a text. Leave it out."
             )
         if name == "users" and spec.kind == "text":
             raise ConfigError(

@@ -91,9 +91,13 @@ class RetrievalConfig:
     the better new items are found. `text_dropout`: how much of a text vector.
     `batch_size`: how many histories of full length; of shorter ones it has more.
     `decay`: the learning rate falls along half a cosine over `epochs`.
+    `members`: so many models of other initial weights are fitted at once, and the mean
+    of their scores counts: lists are better, and time, vectors and index as many times
+    as large.
     """
 
     dim: int = 64
+    members: int = 1
     history_length: int = 50
     horizon: int = 0
     block: Encoder = "transformer"
@@ -121,6 +125,7 @@ class RetrievalConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "dim", "history_length", "blocks", "heads", "temperature")
+        _positive(self, "members")
         _positive(self, "batch_size", "learning_rate", "epochs", "patience")
         _share(self, "dropout", "item_id_dropout", "user_id_dropout", "text_dropout")
         if self.dim % self.heads:

@@ -84,11 +84,13 @@ def _calm(retrieval: RetrievalModel) -> None:
     What blocks of initial weights add to it is as large and points anywhere; no index
     but an exact one would find its neighbours.
     """
-    encoder, config = retrieval.query_tower.encoder, retrieval.config
-    encoder(tf.zeros([1, config.history_length, config.dim]))  # Makes the variables.
-    for block in encoder.blocks:
-        for layer in (block.project_out, block.contract):
-            layer.kernel.assign(CALM * layer.kernel)
+    tower, config = retrieval.query_tower, retrieval.config
+    for member in getattr(tower, "members", [tower]):
+        encoder = member.encoder
+        encoder(tf.zeros([1, config.history_length, config.dim]))  # Makes variables.
+        for block in encoder.blocks:
+            for layer in (block.project_out, block.contract):
+                layer.kernel.assign(CALM * layer.kernel)
 
 
 def _text_vectors(items: int, rng: np.random.Generator) -> np.ndarray:

@@ -67,7 +67,7 @@ def _changed_rows(prepared: Prepared, changes: Changes, ids: list[str]) -> pd.Da
 def _columns_behind(stored: str, config: DataConfig) -> tuple[str, ...]:
     """Return the raw columns that a stored one is made of."""
     if stored == "text":
-        return config.text_columns()
+        return tuple(config.text_columns())
     if stored == "servable":
         name = config.items.column("available") if config.items else None
     elif stored == "title":

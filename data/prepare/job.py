@@ -197,7 +197,8 @@ def _write_staged(
         items=fit_table(config.items, items, config.max_categories),
         users=fit_table(config.users, users, config.max_categories),
         context=context,
-        text=Text(columns=config.text_columns()),
+        text=Text.of(config.text_columns()),
+        max_pause_days=config.max_pause_days,
     )
     write_items(config, files.join(out, "items.parquet"), items, features, listed)
     write_users(files.join(out, "users.parquet"), users, features)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.features import (
+    DAY_S,
     NUM_REQUEST_TIME_FEATURES,
     SPACES,
     Categorical,
@@ -104,6 +105,57 @@ def test_text(first: list[str | None], second: list[str | None]) -> None:
     assert [value.encode() for value in bulk] == graph.tolist()
 
 
+FIGURES = st.floats(width=32, allow_subnormal=False) | st.sampled_from(
+    [0.0, 1995.0, -0.0, 0.1, 1e6, 1e-5]
+)
+LISTS = st.lists(st.sampled_from(["drama", " noir ", "é", "", " "]), max_size=4)
+
+
+@given(st.lists(st.tuples(FIGURES, LISTS), min_size=1, max_size=6))
+@settings(max_examples=60)
+def test_a_text_says_what_other_columns_hold(
+    rows: list[tuple[float, list[str]]],
+) -> None:
+    columns = {
+        "genres": Column(kind="multi_categorical", separator="|"),
+        "year": Column(kind="numeric"),
+    }
+    text = Text.of(columns)
+    numbers, lists = zip(*rows, strict=True)
+    frame = pd.DataFrame(
+        {
+            "genres": _series(["|".join(values) for values in lists]),
+            "year": _series([repr(float(x)) for x in numbers]),
+        }
+    ).set_index(pd.Index([f"item {n}" for n in range(len(rows))]))
+    bulk = text.encode(frame)
+    width = max(map(len, lists))
+    raw = {
+        "genres": tf.constant([v + [""] * (width - len(v)) for v in lists], tf.string),
+        "year": tf.constant(numbers, tf.float32),
+    }
+    if width == 0:
+        raw["genres"] = tf.zeros([len(rows), 0], tf.string)
+    graph = text.in_graph(tf)(raw).numpy()
+    assert [value.encode() for value in bulk] == graph.tolist()
+
+
+def test_how_a_text_reads() -> None:
+    columns = {
+        "title": Column(kind="text"),
+        "genres": Column(kind="multi_categorical", separator="|"),
+        "year": Column(kind="numeric"),
+    }
+    frame = pd.DataFrame(
+        {
+            "title": _series(["Heat ", None]),
+            "genres": _series(["drama| noir|", ""]),
+            "year": _series(["1995.0", "soon"]),
+        }
+    )
+    assert Text.of(columns).encode(frame).tolist() == ["Heat. drama, noir. 1995", ""]
+
+
 def test_all_planted_features_in_one_graph(prepared: Prepared) -> None:
     frame = pd.DataFrame(
         {
@@ -160,3 +212,16 @@ def test_request_time_features() -> None:
     np.testing.assert_allclose(found[:, 2], [1, 0, 1], atol=1e-6)
     np.testing.assert_allclose(found[:, 4], [np.log(2) / 3, 0, 0], atol=1e-6)
     assert found[:, 5].tolist() == [1, 0, 1]
+
+
+def test_a_pause_beyond_the_bound_counts_as_the_bound() -> None:
+    days = np.array([0.5, 29.0, 30.0, 31.0, 900.0])
+    last = tf.constant([1_000_000] * 5, tf.int64)
+    time = last + tf.constant(days * DAY_S, tf.int64)
+    free = request_time_features(tf, time, last).numpy()
+    found = request_time_features(tf, time, last, max_pause_days=30.0).numpy()
+    others = [0, 1, 2, 3, 5]
+    assert found[:, others].tolist() == free[:, others].tolist()
+    assert found[:3, 4].tolist() == free[:3, 4].tolist()
+    assert found[3:, 4].tolist() == [found[2, 4]] * 2
+    assert free[4, 4] > found[4, 4]

@@ -17,6 +17,12 @@ Folder = Any
         ('kind = "text"', 'kind = "txt"', "title kind: unknown value 'txt'. Did you"),
         ('{ kind = "text" }', "{}", "role 'feature' needs a kind: categorical,"),
         ('{ role = "time" }', '{ role = "time", kind = "numeric" }', "takes no kind."),
+        ('{ role = "time" }', '{ role = "time", in_text = true }', "takes no in_text."),
+        (
+            'kind = "categorical"',
+            'kind = "categorical", in_text = true',
+            "in_text is for columns of items, which alone have a text.",
+        ),
         ('{ role = "time" }', '{ role = "label" }', "role 'label' stands at ['rating'"),
         ('{ role = "time" }', '{ kind = "numeric" }', "role 'feature' is not one of"),
         (
@@ -51,6 +57,11 @@ Folder = Any
             "[data.interactions]",
             "[data]\npopularity_prior = -1.0\n[data.interactions]",
             "popularity_prior is -1.0, expected a number of events an item, 0 or more.",
+        ),
+        (
+            "[data.interactions]",
+            "[data]\nmax_pause_days = nan\n[data.interactions]",
+            "max_pause_days is nan, expected a number of days, 0 or more.",
         ),
         (
             "[data.interactions]",
@@ -95,7 +106,7 @@ def test_title_and_display_columns(data_set: Folder) -> None:
     )
     config = data_set.config()
     assert config.title_column() == "name"
-    assert config.text_columns() == ("title", "name")
+    assert tuple(config.text_columns()) == ("title", "name")
     assert config.display_columns() == ("genres",)
 
 

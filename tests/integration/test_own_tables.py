@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click.testing
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -24,13 +25,16 @@ from tests.integration.own_tables import (
     utf16_and_users,
 )
 from trainer.__main__ import main as trainer_door
-from trainer.catalogue.restore import build
+from trainer.catalogue.exported import Exported
+from trainer.catalogue.restore import build, restored
 from trainer.config import read_experiment
+from trainer.evaluation.scorers import RetrievalScorer
 from trainer.fitting.fitter import Fitter
 from trainer.models.ranking import RankingModel
 
 SHORT = (
     "retrieval.dim=16",
+    "retrieval.members=2",
     "retrieval.blocks=1",
     "retrieval.history_length=8",
     "retrieval.epochs=1",
@@ -95,6 +99,44 @@ def _check_list(version: Path, user: str) -> None:
     assert scores[0] == scores.max()
 
 
+def _check_scores(models: Path) -> None:
+    """Ask for lists of retrieval: their scores are what Python computes."""
+    exported = Exported.newest(str(models))
+    prepared = exported.prepared()
+    fitted = restored(exported, prepared)
+    model = fitted.retrieval
+    now, queries = prepared.cut(TEST), prepared.queries(TEST)
+    scorer = RetrievalScorer(model, prepared, prepared.events, now=now)
+    expected = scorer(queries, np.arange(len(queries)))
+    version = models / "retrieval" / str(exported.version)
+    signatures = tf.saved_model.load(str(version)).signatures
+    retrieval = signatures["serving_default"]
+    users = [str(prepared.user_ids[user]) for user in queries.users]
+    answer = retrieval(user_id=tf.constant(users))
+    row_of = {item: row for row, item in enumerate(prepared.item_ids)}
+    for items, scores, own in zip(
+        answer["item_id"].numpy(), answer["score"].numpy(), expected, strict=True
+    ):
+        rows = [row_of[item.decode()] for item in items if item]
+        assert rows
+        np.testing.assert_allclose(scores[: len(rows)], own[rows], atol=1e-4)
+    # An item is told by its columns as it was by its row, without its id.
+    tags, title = [["x", "y"], ["z", ""]], ["a new thing", "another"]
+    vectors = signatures["embed_item"](
+        title=tf.constant(title), tags=tf.constant(tags)
+    )["embedding"].numpy()
+    frame = pd.DataFrame({"title": title, "tags": ["x|y", "z"]})
+    said = prepared.features.text.encode(frame[list(prepared.features.text.columns)])
+    assert said.tolist() == ["a new thing. x, y", "another. z"]
+    codes = {
+        f.name: tf.constant(f.encode(frame[f.name])) for f in prepared.features.items
+    }
+    assert fitted.text_tower is not None
+    text = tf.constant(fitted.text_tower.encode(said))
+    own = model.units(model.item_tower.unseen(codes, text).numpy())
+    np.testing.assert_allclose(vectors[:, : own.shape[1]], own, atol=1e-4)
+
+
 def _check_models(toml: Path, prepared: Prepared, folder: Path) -> None:
     """Take a step of retrieval, and let both models encode all that there is."""
     config, training = read_experiment(toml, [*SHORT, NO_TEXT]), prepared.training()
@@ -135,6 +177,8 @@ def test_tables_train_as_they_are(
     _run(data_door, "check", toml)
     exported = write in EXPORTED
     short = _short(tiny_bert if own.has_text and exported else "")
+    if write is json_events:
+        short += ["--set", "data.items.columns.tags.in_text=true"]
     # Each is prepared and fits the models; to measure and export all takes minutes.
     if write in EVALUATED:
         with _eagerly():
@@ -153,6 +197,8 @@ def test_tables_train_as_they_are(
     if exported:
         (version,) = (out / "models" / "recommender").iterdir()
         _check_list(version, str(prepared.user_ids[1]))
+        if write is json_events:  # What the other one asks for is not of a moment.
+            _check_scores(out / "models")
     report = read_json(out / "report.json")
     ndcg = report["models"]["two_stage"]["metrics"]["ndcg@10"]["mean"]
     assert np.isfinite(ndcg)

@@ -48,7 +48,7 @@ class Towers:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.weights = tf.Variable(rng.normal(size=(PARTS, 1)), dtype=tf.float32)
-        self.config = SimpleNamespace(candidates=CANDIDATES, order_by="like")
+        self.config = SimpleNamespace(candidates=CANDIDATES, order_by="like", members=1)
         self.query_tower = self
 
     def calling_layers(self) -> list[Any]:

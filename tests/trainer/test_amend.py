@@ -30,7 +30,7 @@ def text(request: pytest.FixtureRequest, tiny_bert: Path) -> TextConfig:
     return TextConfig(preset=str(tiny_bert), max_tokens=16, trainable_layers=layers)
 
 
-def untrained(prepared: Prepared, text: TextConfig) -> Fitted:
+def untrained(prepared: Prepared, text: TextConfig, members: int = 1) -> Fitted:
     """Make both models of initial weights, whose items were encoded before."""
     log, tower = prepared.as_happened, TextTower(text)
     tf.keras.utils.set_random_seed(1)
@@ -42,7 +42,7 @@ def untrained(prepared: Prepared, text: TextConfig) -> Fitted:
         return Texts(vectors=tower.encode(prepared.texts))
 
     shared = {"prepared": prepared, "log": log, "train": TrainConfig()}
-    config = RetrievalConfig(dim=8, blocks=1, history_length=5)
+    config = RetrievalConfig(dim=8, members=members, blocks=1, history_length=5)
     retrieval = RetrievalModel(config=config, texts=texts(), **shared)
     ranking = RankingModel(config=RankingConfig(**SMALL), texts=texts(), **shared)
     build(retrieval, ranking, prepared.features)

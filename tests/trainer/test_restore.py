@@ -30,11 +30,13 @@ STAGES = {
 }
 
 
-def small(text: TextConfig, prepared: Prepared, dim: int = 8) -> ExperimentConfig:
+def small(
+    text: TextConfig, prepared: Prepared, dim: int = 8, members: int = 1
+) -> ExperimentConfig:
     return ExperimentConfig(
         data=prepared.config,
         text=text,
-        retrieval=RetrievalConfig(dim=dim, blocks=1, history_length=5),
+        retrieval=RetrievalConfig(dim=dim, blocks=1, history_length=5, members=members),
         ranking=RankingConfig(**SMALL),
         train=TrainConfig(),
     )
@@ -65,17 +67,21 @@ def weights_of(model: CountedModel) -> list[np.ndarray]:
     return [v.numpy() for v in model.trainable_variables]
 
 
-@pytest.mark.parametrize("layers", [0, 1], ids=["frozen", "fine-tuned"])
+@pytest.mark.parametrize(
+    ("layers", "members"),
+    [(0, 1), (1, 1), (1, 2)],
+    ids=["frozen", "fine-tuned", "two members"],
+)
 def test_weights_come_back(
-    prepared: Prepared, tiny_bert: Path, tmp_path: Path, layers: int
+    prepared: Prepared, tiny_bert: Path, tmp_path: Path, layers: int, members: int
 ) -> None:
     text = TextConfig(preset=str(tiny_bert), max_tokens=16, trainable_layers=layers)
-    fitted = untrained(prepared, text)
+    fitted = untrained(prepared, text, members)
     for model in (fitted.retrieval, fitted.ranking):
         for n, variable in enumerate(model.trainable_variables):
             noise = tf.random.stateless_normal(variable.shape, (n, 3))
             variable.assign(variable + noise)
-    config = small(text, prepared)
+    config = small(text, prepared, members=members)
     found = restored(write_runs(tmp_path, fitted, config), prepared)
     for old, new in (
         (fitted.retrieval, found.retrieval),

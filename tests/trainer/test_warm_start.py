@@ -243,6 +243,30 @@ def test_known_items_and_users_keep_their_vectors(
     assert moved > 20
 
 
+def test_each_member_goes_on_with_its_own(
+    earlier: Prepared, prepared: Prepared, tmp_path: Path
+) -> None:
+    stage = {"folder": str(tmp_path / "fit"), "logs": str(tmp_path / "logs")}
+    fitter = Fitter(earlier, small(earlier, members=2), str(tmp_path))
+    before, _ = fitter.retrieval(earlier.training(), stage, "Training", epochs=1)
+    learned = Learned.read(stage["folder"])
+    assert learned is not None
+    model = model_of(prepared, prepared.training(), members=2)
+    own = ids_of(model, prepared)
+    assert carry(model, learned, own, prepared.features) == []
+    found = model.item_vectors(prepared.num_items)
+    told = before.item_vectors(earlier.num_items)
+    assert np.abs(told[:, :8] - told[:, 8:]).max() > 0.01
+    known = [n for n in learned.ids["items"] if n in set(own["items"])]
+    rows = np.array([place(earlier.item_ids, name) for name in known])
+    now = np.array([place(prepared.item_ids, name) for name in known])
+    there = earlier.item_features["year"][rows, 1] > 0
+    np.testing.assert_allclose(found[now[there]], told[rows[there]], atol=1e-5)
+    alone = model_of(prepared, prepared.training())
+    wrong = carry(alone, learned, own, prepared.features)
+    assert any("is gone" in phrase for phrase in wrong)
+
+
 def place(ids: np.ndarray, name: str) -> int:
     return int(np.flatnonzero(ids == name)[0])
 

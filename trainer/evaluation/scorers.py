@@ -10,7 +10,7 @@ from data.prepared import Prepared
 from data.queries import Queries
 from trainer.fitting.ranking_inputs import RankingInputs, Requests
 from trainer.models.ranking import RankingModel
-from trainer.models.retrieval import RetrievalModel, unit_rows
+from trainer.models.retrieval import RetrievalModel
 from trainer.models.trend import Trend
 
 
@@ -36,7 +36,7 @@ class RetrievalScorer:
         self.vectors = model.item_vectors(prepared.num_items)
         self.length = model.config.history_length
         self._table = tf.constant(self.vectors)
-        self._units = unit_rows(self.vectors)
+        self._units = model.units(self.vectors)
         self._trend = Trend(prepared, log if counted is None else counted)
 
     def at(self, now: int | None) -> "RetrievalScorer":

@@ -6,6 +6,7 @@ number stays the same when the numbers are standardised anew. Everything else is
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ from trainer.fitting.learned import Learned
 from trainer.fitting.loop import BEST
 from trainer.models.base import CountedModel
 
+# Each member of several towers has its own of every table.
+MEMBER = re.compile(r"members/\d+/")
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 # Where both models hold what grows with the data.
 ID_TABLES = {
@@ -122,6 +125,7 @@ def carry(
 
 
 def _other_shape(name: str, had: tuple[int, ...], has: tuple[int, ...]) -> str:
+    name = MEMBER.sub("", name)
     for prefix, group in FEATURE_TABLES.items():
         if name.startswith(prefix):
             column = name.removeprefix(prefix).partition("/")[0]
@@ -165,7 +169,7 @@ def _grown(
     ids: Mapping[str, list[str]],
     features: FeatureSet,
 ) -> np.ndarray:
-    value = before[name]
+    value, name = before[name], MEMBER.sub("", name)
     if name in ID_TABLES:
         group = ID_TABLES[name]
         return grown_rows(value, learned.ids[group], ids[group])

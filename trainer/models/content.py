@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from data.features import FeatureSet, resources_of
+from trainer.models.members import ItemTowers
 from trainer.models.text_tower import TextTower
 from trainer.models.towers import ItemTower
 
@@ -13,7 +14,11 @@ class ContentGraph(tf.Module):
     """The item tower over raw columns and raw texts; BERT runs in it."""
 
     def __init__(
-        self, *, features: FeatureSet, items: ItemTower, text_tower: TextTower | None
+        self,
+        *,
+        features: FeatureSet,
+        items: ItemTower | ItemTowers,
+        text_tower: TextTower | None,
     ) -> None:
         super().__init__(name="content_graph")
         self.features, self.text_tower = features, text_tower
@@ -48,7 +53,9 @@ class ContentGraph(tf.Module):
             return []
         texts = self.features.text.columns if self.reads_text else ()
         specs = [f.graph_input(tf) for f in self.features.items]
-        return specs + [tf.TensorSpec([None], tf.string, name) for name in texts]
+        named = {spec.name for spec in specs}  # Some stand in the text too.
+        alone = [name for name in texts if name not in named]
+        return specs + [tf.TensorSpec([None], tf.string, name) for name in alone]
 
     def of_columns(self, raw: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Encode items. In: as `inputs`, by name. Out: float32 (b, dim)."""

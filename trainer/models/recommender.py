@@ -12,6 +12,7 @@ from trainer.fitting.standing import NUM_STANDINGS, reference_rows, standings
 from trainer.models.boosting import BOOST, at_places, places, with_boosted
 from trainer.models.index.base import PADDING_SCORE, Index, best, is_excluded
 from trainer.models.index.prior import Prior
+from trainer.models.members import unit
 from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.state import UserState, fit_width
@@ -56,6 +57,7 @@ class RetrievalGraph(tf.Module):
         self.servable = tf.Variable(servable, trainable=False, name="servable")
         # Not the whole tower: its tables of users are in `user_vectors`.
         self.layers = model.query_tower.calling_layers()
+        self.members = model.config.members
         self.user_vectors = Stored(user_vectors, dtype, name="users")
         self.vectors = Stored(vectors, dtype, name="item_vectors")
         self._queries = Traced(
@@ -146,7 +148,7 @@ class RetrievalGraph(tf.Module):
 
         In: float32 (n, dim). Out: float32 (n, index width).
         """
-        units = tf.math.l2_normalize(vectors, axis=-1)
+        units = unit(vectors, self.members)
         missing = self.index_vectors.width - self.vectors.width
         return tf.pad(units, [[0, 0], [0, missing]])
 

@@ -21,10 +21,17 @@ from trainer.models.losses import (
     Negatives,
     SampledSoftmax,
 )
+from trainer.models.members import (
+    item_towers,
+    query_towers,
+    split,
+    unit,
+    unit_rows,
+)
 from trainer.models.seeded import Step
 from trainer.models.share import Rows, Share, dividing, encode_together
 from trainer.models.text_tower import TextTower
-from trainer.models.towers import CodeTable, ItemTower, QueryTower, Texts
+from trainer.models.towers import CodeTable, Texts
 from trainer.models.trend import Trend, TrendGrid
 
 CHUNK_ITEMS = 4_096
@@ -50,7 +57,7 @@ class RetrievalModel(CountedModel):
         self.config = config
         log = log.read  # What no history holds has no embedding of its own.
         item_counts = log.item_counts(prepared.num_items)
-        self.item_tower = ItemTower(
+        self.item_tower = item_towers(
             features=prepared.features,
             slots=IdSlots(item_counts, name="item_slots"),
             codes=CodeTable(prepared.item_features, name="item_codes"),
@@ -58,7 +65,7 @@ class RetrievalModel(CountedModel):
             config=config,
             step=step,
         )
-        self.query_tower = QueryTower(
+        self.query_tower = query_towers(
             features=prepared.features,
             slots=IdSlots(log.user_counts(), name="user_slots"),
             codes=CodeTable(prepared.user_features, name="user_codes"),
@@ -141,24 +148,32 @@ class RetrievalModel(CountedModel):
         vectors = self._vectors(groups, training)
         history = vectors(inputs["history"])
         history *= tf.cast(inputs["history"] > 0, history.dtype)[..., None]
-        states = self.query_tower.encoder(history, training=training)
-        query, gain, time = self._targets(inputs, states, training)
-        # The trend is free of the temperature, whatever `_scaled` has done for it.
-        query = self._with_moment(_unit(query), gain, time) / self.config.temperature
-        asked = Asked(
-            query=query,
-            target=target,
-            weight=weight,
-            others=others,
-            near=near,
-            elsewhere=whole.elsewhere,
-        )
+        states = self.query_tower.states(history, training=training)
+        found, time = self._targets(inputs, states, training)
+        losses = []
+        for number, (query, gain) in enumerate(found):
+            # The trend is free of the temperature, whatever `_scaled` has done for it.
+            query = self._with_moment(unit(query), gain, time)
+            asked = Asked(
+                query=query / self.config.temperature,
+                target=target,
+                weight=weight,
+                others=others,
+                near=near,
+                elsewhere=whole.elsewhere,
+            )
+            losses.append(self.loss_of(asked, self._member(vectors, number)))
+        loss = losses[0] if len(losses) == 1 else tf.add_n(losses) / len(losses)
+        return loss / tf.maximum(tf.reduce_sum(whole.weight), 1.0)
+
+    def _member(self, vectors: Encode, number: int) -> Encode:
+        """Return what looks up a member's part of the items, as its loss reads them."""
 
         def encode(rows: tf.Tensor) -> tf.Tensor:
-            return self._with_trend(_unit(vectors(rows)), rows)
+            part = split(vectors(rows), self.config.members)[number]
+            return self._with_trend(unit(part), rows)
 
-        loss = self.loss_of(asked, encode)
-        return loss / tf.maximum(tf.reduce_sum(whole.weight), 1.0)
+        return encode
 
     def _others(self, target: tf.Tensor) -> tf.Tensor:
         negatives = getattr(self.loss_of, "negatives", None)
@@ -186,7 +201,7 @@ class RetrievalModel(CountedModel):
     def start_epoch(self) -> None:
         """Find each item's hard negatives anew: the nearest in today's index."""
         if self.config.hard_negatives:
-            vectors = unit_rows(self.item_vectors(self.num_items))
+            vectors = self.units(self.item_vectors(self.num_items))
             known = self.loss_of.negatives.known.numpy()
             self.neighbours.assign(
                 nearest_items(vectors, known, self.config.hard_negatives)
@@ -198,8 +213,8 @@ class RetrievalModel(CountedModel):
 
     def _targets(
         self, inputs: Mapping[str, tf.Tensor], states: tf.Tensor, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return the targets' queries, the trend's gains and the times, (n, ...)."""
+    ) -> tuple[list[tuple[tf.Tensor, tf.Tensor]], tf.Tensor]:
+        """Return each member's queries and gains of the targets, and their times."""
         wanted = inputs["target"] > 0  # (b, t)
         slot, asked_at = self.asked_from(inputs["slot"], inputs["time"], training)
         state = tf.gather(states, slot, axis=1, batch_dims=1)
@@ -208,13 +223,13 @@ class RetrievalModel(CountedModel):
         user = self.query_tower.user(inputs["user"], training=training)
         user = tf.repeat(user[:, None], tf.shape(wanted)[1], axis=1)
         time = tf.boolean_mask(asked_at, wanted)
-        query, gain = self.query_tower.combine(
+        found = self.query_tower.each(
             tf.boolean_mask(state, wanted),
             tf.boolean_mask(user, wanted),
             time,
             tf.boolean_mask(last_time, wanted),
         )
-        return query, gain, time
+        return found, time
 
     def asked_from(
         self, slot: tf.Tensor, time: tf.Tensor, training: bool
@@ -233,7 +248,7 @@ class RetrievalModel(CountedModel):
             return slot, time
         place = tf.broadcast_to(tf.range(tf.shape(slot)[1]), tf.shape(slot))
         farthest = tf.minimum(place, self.config.horizon)
-        draw = self.query_tower.step.uniform(slot, "horizon")
+        draw = self.step.uniform(slot, "horizon")
         span = tf.math.log(tf.cast(farthest, tf.float32) + 2)
         back = tf.cast(tf.math.expm1(draw * span), tf.int32)
         place -= tf.minimum(back, farthest)  # Rounding may reach the end of the span.
@@ -298,7 +313,8 @@ class RetrievalModel(CountedModel):
         query of length 1, then the trend's gains.
         """
         vectors = tf.gather(item_vectors, history)
-        vectors = tf.ensure_shape(vectors, [None, None, self.config.dim])
+        width = self.config.members * self.config.dim
+        vectors = tf.ensure_shape(vectors, [None, None, width])
         of_user = self.query_tower.user(user)
         return self.queries_of(vectors, of_user, history, time, last_time)
 
@@ -317,7 +333,8 @@ class RetrievalModel(CountedModel):
         """
         count = tf.reduce_sum(tf.cast(history > 0, tf.int32), axis=1)
         query, gain = self.query_tower(user, vectors, count, time, last_time)
-        return tf.concat([_unit(query), self._scaled(gain)], axis=1)
+        query = unit(query, self.config.members)
+        return tf.concat([query, self._scaled(gain)], axis=1)
 
     def boost_trend(self, boost: float) -> None:
         """Let the recent trend count for more than training taught.
@@ -335,7 +352,11 @@ class RetrievalModel(CountedModel):
         of the moment. Out: float32 (items + 1, dim + trend width).
         """
         numbers = trend[:, : self.query_tower.trend_width]
-        return np.concatenate([unit_rows(item_vectors), numbers], axis=1)
+        return np.concatenate([self.units(item_vectors), numbers], axis=1)
+
+    def units(self, item_vectors: np.ndarray) -> np.ndarray:
+        """Scale the items' vectors as they count. In, out: float32 (n, width)."""
+        return unit_rows(item_vectors, self.config.members)
 
 
 @dataclass(frozen=True)
@@ -366,16 +387,6 @@ _ROWS = tf.TensorSpec([None], tf.int32)
 _HISTORY = tf.TensorSpec([None, None], tf.int32)
 _TIMES = tf.TensorSpec([None], tf.int64)
 _VECTORS = tf.TensorSpec([None, None], tf.float32)
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Scale rows to length 1; rows of zeros stay. In, out: float32 (n, dim)."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(lengths, 1e-6)
-
-
-def _unit(vectors: tf.Tensor) -> tf.Tensor:
-    return tf.math.l2_normalize(tf.cast(vectors, tf.float32), axis=-1)
 
 
 def nearest_items(vectors: np.ndarray, rows: np.ndarray, number: int) -> np.ndarray:

@@ -14,17 +14,15 @@ from trainer.models.share import rows_here
 class Step(tf.Module):
     """Counts training steps; every random draw of a model takes its seed from it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, value: tf.Variable | None = None) -> None:
         super().__init__(name="step")
         self.seed = seed
-        self.value = tf.Variable(
-            0,
-            dtype=tf.int64,
-            trainable=False,
-            name="step",
-            # All replicas count alike.
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
+        self.value = value if value is not None else _count()
+
+    def of_member(self, number: int) -> "Step":
+        """Return what counts the same steps and draws otherwise; itself for 0."""
+        salt = zlib.crc32(f"{self.seed}/member/{number}".encode())
+        return Step(salt, value=self.value) if number else self
 
     def draw_seed(self, name: str) -> tf.Tensor:
         """Return the seed of a draw at this step. Out: int64 (2,)."""
@@ -59,3 +57,14 @@ class Step(tf.Module):
             return tf.random.stateless_uniform(shape, seed)
 
         return draw(tf.shape(like)) if rows is None else rows.drawn(draw, like)
+
+
+def _count() -> tf.Variable:
+    return tf.Variable(
+        0,
+        dtype=tf.int64,
+        trainable=False,
+        name="step",
+        # All replicas count alike.
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )

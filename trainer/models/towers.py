@@ -141,14 +141,23 @@ class ItemTower(tf.keras.layers.Layer):
 
     def call(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Encode distinct items. In: int32 (n,), rows. Out: float32 (n, dim)."""
+        return self.given(rows, self.text_of(rows, training), training)
+
+    def given(
+        self, rows: tf.Tensor, text: tf.Tensor | None, training: bool
+    ) -> tf.Tensor:
+        """Encode distinct items whose text vectors are given, as `text_of`."""
         slots = self.slots(rows)
         if training:
             slots = self.step.drop_ids(slots, self.rate, self.name)
         vectors = self.ids(slots)
         if not self.has_content:
             return vectors
-        text = None if self.texts is None else self.texts(rows, training=training)
         return vectors + self.content(self.codes(rows), text, training=training)
+
+    def text_of(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor | None:
+        """Return the text vectors of distinct items, None if there are none."""
+        return None if self.texts is None else self.texts(rows, training=training)
 
     def unknown_id(self) -> tf.Tensor:
         """Return the embedding of items without events. Out: float32 (1, dim)."""
@@ -172,9 +181,12 @@ class QueryTower(tf.keras.layers.Layer):
         codes: CodeTable,
         config: RetrievalConfig,
         step: Step,
+        trend_boost: tf.Variable | None = None,
     ) -> None:
+        """Build the tower. In: `trend_boost`: that of another one, to share it."""
         super().__init__(name="query_tower")
         self.config, self.slots, self.codes, self.step = config, slots, codes, step
+        self.max_pause_days = features.max_pause_days
         self.encoder = SequenceEncoder(
             dim=config.dim,
             blocks=config.blocks,
@@ -198,9 +210,11 @@ class QueryTower(tf.keras.layers.Layer):
                 bias_initializer=tf.keras.initializers.Constant(TREND_START),
                 name="trend",
             )
-        self.trend_boost = tf.Variable(
-            tf.zeros([self.trend_width]), trainable=False, name="trend_boost"
-        )
+        if trend_boost is None:
+            trend_boost = tf.Variable(
+                tf.zeros([self.trend_width]), trainable=False, name="trend_boost"
+            )
+        self.trend_boost = trend_boost
         # Starts at zero: the history alone decides until the rest has proved itself.
         self.out = tf.keras.layers.Dense(
             config.dim, kernel_initializer="zeros", name="out"
@@ -219,6 +233,16 @@ class QueryTower(tf.keras.layers.Layer):
             return tf.zeros([tf.shape(rows)[0], 0])
         return tf.concat(parts, axis=-1)
 
+    def states(self, history: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Encode histories up to each of their places; see `SequenceEncoder.call`."""
+        return self.encoder(history, training=training)
+
+    def each(
+        self, state: tf.Tensor, user: tf.Tensor, time: tf.Tensor, last_time: tf.Tensor
+    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Return what `combine` does, as the list of all members."""
+        return [self.combine(state, user, time, last_time)]
+
     def combine(
         self, state: tf.Tensor, user: tf.Tensor, time: tf.Tensor, last_time: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -232,7 +256,9 @@ class QueryTower(tf.keras.layers.Layer):
             return state, tf.zeros([tf.shape(state)[0], 0])
         parts = [state, tf.cast(user, state.dtype)]
         if self.config.use_time:
-            when = request_time_features(tf, time, last_time)
+            when = request_time_features(
+                tf, time, last_time, max_pause_days=self.max_pause_days
+            )
             parts.append(tf.cast(when, state.dtype))
         hidden = self.hidden(tf.concat(parts, axis=-1))
         query = state + self.out(hidden)
