@@ -9,7 +9,7 @@ import numpy as np
 
 from data import files
 from data.errors import ConfigError
-from data.events import TEST, VALIDATION
+from data.events import TEST, VALIDATION, EventLog
 from data.schema import Column
 from trainer.evaluation.bootstrap import bootstrap
 from trainer.evaluation.evaluate import evaluate, measure
@@ -27,6 +27,8 @@ from trainer.stages.measure import split_sentence
 SHORT_K, LONG_K = 10, 50
 CUTS = 5  # At the end of the events, each with a test part.
 COMPARED = 3  # Whose validation parts compare settings.
+QUIET_MONTH = "in a quiet month"
+QUIET = 5_000  # Events, of the month before the last cut; those compared have 100,000.
 
 
 def fit_retrieval(experiment: Experiment) -> tuple[RetrievalScorer, Fit]:
@@ -108,31 +110,49 @@ def validation_alone(experiment: Experiment) -> dict[str, Any]:
     Settings are compared so. A later fold's validation part holds what an earlier one
     tests, so of more folds than are tested those are taken whose validation part ends
     where the first of the last `CUTS` test parts begins, or before.
+
+    They are asked once more as in a quiet month: popularity then counts so few events
+    of it as there are before the last test.
     """
-    ks, users = (SHORT_K, 2 * LONG_K), []
-    values: dict[str, list[np.ndarray]] = defaultdict(list)
+    ks, users, seed = (SHORT_K, 2 * LONG_K), [], experiment.config.train.seed
+    values: dict[str, dict[str, list[np.ndarray]]] = {}
     for each in untested(experiment.folds):
         prepared = each.prepared
         fitter = Fitter(prepared, each.config, each.out)
         model = fit_fold(each, fitter, prepared.training(), "Training retrieval")[0]
         choose_trend_boost(model, prepared)
         queries, now = prepared.queries(VALIDATION), prepared.cut(VALIDATION)
-        events, counted = prepared.events, prepared.counted
-        scorer = RetrievalScorer(model, prepared, events, counted=counted, now=now)
-        found = measure(prepared, queries, scorer, ks=ks).per_query
-        for k in ks:
-            for metric in (f"ndcg@{k}", f"recall@{k}"):
-                values[metric].append(found[metric])
+        counted = prepared.counted
+        quiet = thinned(counted, now - prepared.window_s, now, QUIET, seed)
+        for name, log in (("retrieval", counted), (QUIET_MONTH, quiet)):
+            scorer = RetrievalScorer(
+                model, prepared, prepared.events, counted=log, now=now
+            )
+            found = measure(prepared, queries, scorer, ks=ks).per_query
+            kept = values.setdefault(name, defaultdict(list))
+            for k in ks:
+                for metric in (f"ndcg@{k}", f"recall@{k}"):
+                    kept[metric].append(found[metric])
         users.append(queries.users)
-    columns = {name: np.concatenate(parts) for name, parts in values.items()}
     whose = np.concatenate(users)
-    bounds = bootstrap(columns, whose, seed=experiment.config.train.seed)
+    models = {}
+    for name, kept in values.items():
+        columns = {metric: np.concatenate(parts) for metric, parts in kept.items()}
+        models[name] = intervals_json(bootstrap(columns, whose, seed=seed))
     counts = {"queries": len(whose), "users": len(np.unique(whose))}
-    return {
-        "part": "validation",
-        "counts": counts,
-        "models": {"retrieval": intervals_json(bounds)},
-    }
+    return {"part": "validation", "counts": counts, "models": models}
+
+
+def thinned(log: EventLog, start: int, end: int, number: int, seed: int) -> EventLog:
+    """Return a log with at most so many events of a time, drawn at random.
+
+    In: `start`, `end`: Unix seconds, the end not included.
+    """
+    inside = np.flatnonzero((log.time >= start) & (log.time < end))
+    draw = np.random.default_rng(seed).permutation(inside)
+    keep = np.ones(len(log), bool)
+    keep[draw[number:]] = False
+    return log.where(keep)
 
 
 def untested(folds: Sequence[Any]) -> list[Any]:
