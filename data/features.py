@@ -331,16 +331,12 @@ def vocabulary_of(counts: pd.Series, max_codes: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSet:
-    """The features of a data set: of items, of users, of the request's context.
-
-    `max_pause_days`: see `request_time_features`.
-    """
+    """The features of a data set: of items, of users, of the request's context."""
 
     items: tuple[Feature, ...] = ()
     users: tuple[Feature, ...] = ()
     context: tuple[Feature, ...] = ()
     text: Text = Text(columns=())
-    max_pause_days: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON can hold; `from_json` makes the same features of it."""
@@ -359,9 +355,7 @@ class FeatureSet:
             separators=text.get("separators", {}),
             numbers=tuple(text.get("numbers", ())),
         )
-        # What was prepared before there was a bound has none.
-        longest = value.get("max_pause_days", 0.0)
-        return cls(text=text, max_pause_days=longest, **groups)
+        return cls(text=text, **groups)
 
 
 def _from_json(value: Mapping[str, Any]) -> Feature:
@@ -381,23 +375,18 @@ def fit_table(
     )
 
 
-def request_time_features(
-    tf: Any, time: Any, last_time: Any, *, max_pause_days: float = 0.0
-) -> Any:
+def request_time_features(tf: Any, time: Any, last_time: Any) -> Any:
     """Describe when a request comes: the hour, the weekday, the pause before it.
 
     In: `time`, `last_time`: int64 (...), Unix seconds UTC; `last_time` is that of
-    the user's newest earlier event, 0 if there is none; `max_pause_days`: a longer
-    pause counts as so long, 0 bounds none. Out: float32 (..., 6): sine and cosine of
-    the hour and of the weekday, log of 1 + days since the last event scaled to about
-    one, and whether there was one.
+    the user's newest earlier event, 0 if there is none. Out: float32 (..., 6): sine
+    and cosine of the hour and of the weekday, log of 1 + days since the last event
+    scaled to about one, and whether there was one.
     """
     day = tf.cast(time % int(DAY_S), tf.float32) / DAY_S
     week = tf.cast(time % int(7 * DAY_S), tf.float32) / (7 * DAY_S)
     known = tf.cast(last_time > 0, tf.float32)
     pause = tf.cast(tf.maximum(time - last_time, 0), tf.float32) / DAY_S
-    if max_pause_days:
-        pause = tf.minimum(pause, max_pause_days)
     angles = 2 * np.pi * tf.stack([day, week], axis=-1)
     rest = tf.stack([known * tf.math.log1p(pause) / 3.0, known], axis=-1)
     return tf.concat([tf.sin(angles), tf.cos(angles), rest], axis=-1)

@@ -256,10 +256,6 @@ class DataConfig:
     window; above 0, so many events an item stand beside them that are spread as all
     events before, and what counts is the share: see `statistics.Statistics`. For data
     whose traffic rises and falls by much.
-
-    `max_pause_days`: a request after a longer pause is answered as one after so many
-    days; 0 bounds nothing. For users who stay away for longer than any pause within
-    the events that are learned from.
     """
 
     interactions: Table
@@ -272,7 +268,6 @@ class DataConfig:
     drift: Drift = field(default_factory=Drift)
     popularity_window_days: float = 30.0
     popularity_prior: float = 0.0
-    max_pause_days: float = 0.0
     max_categories: int = 10_000
 
     def __post_init__(self) -> None:
@@ -289,11 +284,6 @@ class DataConfig:
             raise ConfigError(
                 f"popularity_prior is {self.popularity_prior}, expected a number of "
                 "events an item, 0 or more."
-            )
-        if not 0 <= self.max_pause_days < math.inf:
-            raise ConfigError(
-                f"max_pause_days is {self.max_pause_days}, expected a number of days, "
-                "0 or more."
             )
         if self.max_categories < 1:
             raise ConfigError("max_categories must be 1 or more.")

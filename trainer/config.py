@@ -90,7 +90,9 @@ class RetrievalConfig:
     `item_id_dropout`: how often an item is its content alone in training; the more,
     the better new items are found. `text_dropout`: how much of a text vector.
     `batch_size`: how many histories of full length; of shorter ones it has more.
-    `decay`: the learning rate falls along half a cosine over `epochs`.
+    `decay`: the learning rate falls along half a cosine over `epochs`. `keep`: the
+    weights of the epoch that validation likes best, or of the last one, where few
+    questions tell epochs apart by chance alone; then no fit ends early.
     `members`: so many models of other initial weights are fitted at once, and the mean
     of their scores counts: lists are better, and time, vectors and index as many times
     as large.
@@ -120,6 +122,7 @@ class RetrievalConfig:
     batch_size: int = 64
     learning_rate: float = 2e-3
     decay: bool = False
+    keep: Literal["best", "last"] = "best"
     epochs: int = 30
     patience: int = 4
 

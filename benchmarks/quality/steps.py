@@ -55,10 +55,7 @@ class Step:
         return Experiment(config=config, path=path, out=str(folder))
 
 
-SHORT = (
-    *("retrieval.epochs=4", "retrieval.patience=4", "retrieval.members=1"),
-    "ranking.max_examples=50000",
-)
+SHORT = ("retrieval.epochs=4", "ranking.max_examples=50000")
 # The dropouts were chosen on the validation part of MovieLens-100K, split likewise.
 COLD = (
     *("data.split.kind='cold_items'", "retrieval.item_id_dropout=0.9"),
@@ -140,10 +137,10 @@ STEPS = {
         # was best there, in recall@50; columns in the text doubled it again.
         overrides=(
             *(*COLD, "retrieval.loss='in_batch'", "retrieval.use_trend=false"),
-            *("retrieval.horizon=0", "retrieval.members=1"),
+            "retrieval.horizon=0",
             "data.items.columns.genres.in_text=true",
             "data.items.columns.year.in_text=true",
-            *("retrieval.epochs=2", "retrieval.patience=2", "retrieval.dropout=0.2"),
+            *("retrieval.epochs=2", "retrieval.keep='best'", "retrieval.dropout=0.2"),
         ),
         says="MovieLens-1M, a tenth of the items without any training event, "
         "two epochs",

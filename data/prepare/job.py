@@ -198,7 +198,6 @@ def _write_staged(
         users=fit_table(config.users, users, config.max_categories),
         context=context,
         text=Text.of(config.text_columns()),
-        max_pause_days=config.max_pause_days,
     )
     write_items(config, files.join(out, "items.parquet"), items, features, listed)
     write_users(files.join(out, "users.parquet"), users, features)

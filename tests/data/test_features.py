@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.features import (
-    DAY_S,
     NUM_REQUEST_TIME_FEATURES,
     SPACES,
     Categorical,
@@ -212,16 +211,3 @@ def test_request_time_features() -> None:
     np.testing.assert_allclose(found[:, 2], [1, 0, 1], atol=1e-6)
     np.testing.assert_allclose(found[:, 4], [np.log(2) / 3, 0, 0], atol=1e-6)
     assert found[:, 5].tolist() == [1, 0, 1]
-
-
-def test_a_pause_beyond_the_bound_counts_as_the_bound() -> None:
-    days = np.array([0.5, 29.0, 30.0, 31.0, 900.0])
-    last = tf.constant([1_000_000] * 5, tf.int64)
-    time = last + tf.constant(days * DAY_S, tf.int64)
-    free = request_time_features(tf, time, last).numpy()
-    found = request_time_features(tf, time, last, max_pause_days=30.0).numpy()
-    others = [0, 1, 2, 3, 5]
-    assert found[:, others].tolist() == free[:, others].tolist()
-    assert found[:3, 4].tolist() == free[:3, 4].tolist()
-    assert found[3:, 4].tolist() == [found[2, 4]] * 2
-    assert free[4, 4] > found[4, 4]

@@ -60,11 +60,6 @@ Folder = Any
         ),
         (
             "[data.interactions]",
-            "[data]\nmax_pause_days = nan\n[data.interactions]",
-            "max_pause_days is nan, expected a number of days, 0 or more.",
-        ),
-        (
-            "[data.interactions]",
             "[data]\nmax_categories = 0\n[data.interactions]",
             "max_categories must be 1 or more.",
         ),

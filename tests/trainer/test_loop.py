@@ -205,6 +205,15 @@ def test_the_best_epoch_is_kept(
     assert model.numbers() == undisturbed[0].numbers()
 
 
+def test_the_last_epoch_is_kept_where_that_is_wanted(
+    batches: EpochBatches, undisturbed: tuple[Toy, Fit], tmp_path: Path
+) -> None:
+    schedule = replace(validating([0.1, 0.5, 0.4], patience=1), keeps_last=True)
+    model, result = run(batches, tmp_path, schedule)
+    assert (result.best_epoch, result.best, len(result.curve)) == (3, 0.4, 3)
+    assert model.numbers() == undisturbed[0].numbers()
+
+
 def test_patience_runs_out(batches: EpochBatches, tmp_path: Path) -> None:
     schedule = validating([0.1, 0.5, 0.4, 0.5, 0.9], patience=2)
     _, result = run(batches, tmp_path, schedule)

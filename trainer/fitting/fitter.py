@@ -134,6 +134,7 @@ class Fitter:
             patience=config.patience,
             learning_rate=config.learning_rate,
             decays=config.decay,
+            keeps_last=config.keep == "last",
             text_learning_rate=self.config.text.learning_rate,
             validate=validate,
             checkpoint_steps=train.checkpoint_steps,

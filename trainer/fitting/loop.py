@@ -41,6 +41,7 @@ class Schedule:
     """How long a fit lasts. Without `validate` the last epoch is the best.
 
     `decays`: the learning rate falls along half a cosine to a hundredth of itself.
+    `keeps_last`: the last epoch counts as the best, whatever validation says of it.
     `checkpoint_steps`: a checkpoint after so many steps of an epoch; 0 for none.
     """
 
@@ -48,6 +49,7 @@ class Schedule:
     patience: int
     learning_rate: float
     decays: bool = False
+    keeps_last: bool = False
     text_learning_rate: float = 0.0
     monitor: str = "val_ndcg@10"
     validate: Validate | None = None
@@ -171,7 +173,7 @@ def _add_row(
     if schedule.validate is not None:
         value = row[schedule.monitor] = crew.agreed(schedule.validate)
     result.curve.append(row)
-    if value > result.best:
+    if value > result.best or schedule.keeps_last:
         result.best, result.best_epoch = value, epoch
 
 

@@ -132,7 +132,6 @@ class RankingModel(CountedModel):
         self.ratings = Ratings.of(log) if config.rating_weight else None
         # The order of rows tells no hour.
         self.time_weight = 1.0 if prepared.time_is_known else 0.0
-        self.max_pause_days = prepared.features.max_pause_days
         self.item_part = ItemPart(
             prepared=prepared, log=log, texts=texts, config=config, step=step
         )
@@ -227,12 +226,7 @@ class RankingModel(CountedModel):
         self, request: Mapping[str, tf.Tensor], user: tf.Tensor, taste: tf.Tensor
     ) -> tf.Tensor:
         """Join what all candidates of a request share. Out: float32 (b, width)."""
-        when = request_time_features(
-            tf,
-            request["time"],
-            request["last_time"],
-            max_pause_days=self.max_pause_days,
-        )
+        when = request_time_features(tf, request["time"], request["last_time"])
         when *= self.time_weight
         known = [user, taste, when, request["user_statistics"]]
         if self.context.features:

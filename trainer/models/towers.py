@@ -186,7 +186,6 @@ class QueryTower(tf.keras.layers.Layer):
         """Build the tower. In: `trend_boost`: that of another one, to share it."""
         super().__init__(name="query_tower")
         self.config, self.slots, self.codes, self.step = config, slots, codes, step
-        self.max_pause_days = features.max_pause_days
         self.encoder = SequenceEncoder(
             dim=config.dim,
             blocks=config.blocks,
@@ -256,9 +255,7 @@ class QueryTower(tf.keras.layers.Layer):
             return state, tf.zeros([tf.shape(state)[0], 0])
         parts = [state, tf.cast(user, state.dtype)]
         if self.config.use_time:
-            when = request_time_features(
-                tf, time, last_time, max_pause_days=self.max_pause_days
-            )
+            when = request_time_features(tf, time, last_time)
             parts.append(tf.cast(when, state.dtype))
         hidden = self.hidden(tf.concat(parts, axis=-1))
         query = state + self.out(hidden)
