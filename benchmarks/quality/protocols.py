@@ -28,7 +28,9 @@ SHORT_K, LONG_K = 10, 50
 CUTS = 5  # At the end of the events, each with a test part.
 COMPARED = 3  # Whose validation parts compare settings.
 QUIET_MONTH = "in a quiet month"
-QUIET = 5_000  # Events, of the month before the last cut; those compared have 100,000.
+QUIET = (
+    5_000  # Events, as in the month before the last cut; those compared 30 times that.
+)
 
 
 def fit_retrieval(experiment: Experiment) -> tuple[RetrievalScorer, Fit]:

@@ -159,6 +159,6 @@ def _texts_in_part(
     more = ", ..." if len(ids) > SHOWN else ""
     return DataError(
         f"{path}: found {given} and not {missing} for items that exist already "
-        f"({shown}{more}), expected all text columns or none: an item's text is all of "
-        "them joined. Give both, or leave both out."
+        f"({shown}{more}), expected all columns that an item's text is made of, or none "
+        f"of them: it is {', '.join(names)} joined. Add {missing}, or leave {given} out."
     )

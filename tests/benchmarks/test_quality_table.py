@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks.quality.protocols import QUIET_MONTH
 from benchmarks.quality.table import ablations, differences, grouped, levels, tried
 
 LEAVE_ONE_OUT, ROLLING = "leave-one-out", "rolling-1m"
@@ -86,3 +87,13 @@ def test_what_validation_was_asked_is_no_result() -> None:
     row = cells(list(tried(groups))[2])
     assert row[1:4] == ["in_batch", "1", "1,234"]
     assert row[4] == "0.2000 [0.1900, 0.2100]"
+    assert row[6] == ""  # Of before months were thinned.
+
+
+def test_a_quiet_month_has_a_column_of_its_own() -> None:
+    run = record("validation-1m", 1, **{"retrieval": 0.2, QUIET_MONTH: 0.1})
+    run |= {"part": "validation", "counts": {"queries": 1234}}
+    head, _, shown = tried(grouped([run]))
+    assert cells(head)[6] == f"ndcg@10 {QUIET_MONTH}"
+    assert cells(shown)[4] == "0.2000 [0.1900, 0.2100]"
+    assert cells(shown)[6] == "0.1000 [0.0900, 0.1100]"

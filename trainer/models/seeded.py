@@ -21,8 +21,10 @@ class Step(tf.Module):
 
     def of_member(self, number: int) -> "Step":
         """Return what counts the same steps and draws otherwise; itself for 0."""
+        if number == 0:
+            return self
         salt = zlib.crc32(f"{self.seed}/member/{number}".encode())
-        return Step(salt, value=self.value) if number else self
+        return Step(salt, value=self.value)
 
     def draw_seed(self, name: str) -> tf.Tensor:
         """Return the seed of a draw at this step. Out: int64 (2,)."""
