@@ -159,6 +159,7 @@ def _texts_in_part(
     more = ", ..." if len(ids) > SHOWN else ""
     return DataError(
         f"{path}: found {given} and not {missing} for items that exist already "
-        f"({shown}{more}), expected all columns that an item's text is made of, or none "
-        f"of them: it is {', '.join(names)} joined. Add {missing}, or leave {given} out."
+        f"({shown}{more}), expected all columns that an item's text is made of, or "
+        f"none of them: it is {', '.join(names)} joined. Add {missing}, or leave "
+        f"{given} out."
     )
