@@ -136,11 +136,13 @@ bench-index: $(READY) ## indexes beside FAISS and hnswlib (ITEMS="100000 1000000
 bench-recommender: $(READY) ## one call of the recommender, 1,682 and a million items
 	@$(PY) -m benchmarks.recommender $(ITEMS:%=--items=%) $(OVERRIDES)
 
-bench-quality: $(READY) ## train and measure STEP= of docs/quality.md (SEED=, SET=)
+bench-quality: $(READY) ## train and measure STEP= of docs/quality.md (SEED=, SET=, NAME=)
 	@test -n "$(STEP)" || { echo "usage: make bench-quality STEP=leave-one-out" \
-		"[SEED=42] [SET='table.key=value ...']; docs/quality.md lists the steps"; \
+		"[SEED=42] [SET='table.key=value ...' NAME='what it tries'];" \
+		"docs/quality.md lists the steps"; \
 		exit 2; }
-	@$(PY) -m benchmarks.quality $(STEP) --seed $(SEED) $(OVERRIDES)
+	@$(PY) -m benchmarks.quality $(STEP) --seed $(SEED) $(OVERRIDES) \
+		$(if $(NAME),--name "$(NAME)")
 
 bench-serving: $(READY) ## load, swaps and abuse of the server (PARTS="cost swap")
 	@$(PY) -m benchmarks.serving all $(PARTS:%=--only=%) $(if $(MINUTES),--minutes=$(MINUTES))

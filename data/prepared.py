@@ -109,10 +109,12 @@ class Prepared:
     def counted(self) -> EventLog:
         """Return the events that an evaluation's statistics count, up to a request.
 
-        All of them; where cold items are asked for, those of the training part, since
-        an item whose events are counted is not cold.
+        All of them; where no time parts the events, those of the training part: what
+        others are asked for lies before a request there, and without times a request
+        knows no before. An item whose events were counted would not be cold either.
         """
-        return self.events.through(TRAIN) if self.asks_for_cold_items else self.events
+        by_time = self.cut(VALIDATION) is not None
+        return self.events if by_time else self.events.through(TRAIN)
 
     @cached_property
     def as_happened(self) -> EventLog:
@@ -312,10 +314,12 @@ class Prepared:
             prior=self.config.popularity_prior,
         )
 
-    def user_statistics(self, log: EventLog) -> Statistics:
-        """Index the users' statistics of a log."""
+    def user_statistics(
+        self, log: EventLog, base: EventLog | None = None
+    ) -> Statistics:
+        """Index the users' statistics of a log; see `Statistics.of_users`."""
         timeless = not self.time_is_known
-        return Statistics.of_users(log, self.window_s, timeless=timeless)
+        return Statistics.of_users(log, self.window_s, timeless=timeless, base=base)
 
 
 def _with_row_0(values: np.ndarray, zero: Any) -> np.ndarray:

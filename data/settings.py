@@ -104,7 +104,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _choose(arguments, value, where)
     if origin is tuple:
         if not isinstance(value, list):
-            raise _mismatch(where, "a list", value)
+            raise _mismatch(where, _kind(hint), value)
         return tuple(_convert(arguments[0], v, where) for v in value)
     if origin is dict:
         if not isinstance(value, dict):
@@ -118,15 +118,18 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _convert_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    named = [argument for argument in arguments if argument is not type(None)]
     errors = []
-    for argument in arguments:
-        if argument is type(None):
-            continue
+    for argument in named:
         try:
             return _convert(argument, value, where)
         except ConfigError as err:
             errors.append(err)
-    raise errors[0]
+            if isinstance(value, list) and typing.get_origin(argument) is tuple:
+                raise  # It was meant so: what is wrong is inside.
+    if len(errors) == 1:
+        raise errors[0]
+    raise _mismatch(where, ", or ".join(map(_kind, named)), value)
 
 
 def _choose(known: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -140,9 +143,16 @@ def _convert_plain(hint: Any, value: Any, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not hint:
-        names = {str: "a string", int: "a whole number", float: "a number"}
-        raise _mismatch(where, names.get(hint, "true or false"), value)
+        raise _mismatch(where, _kind(hint), value)
     return value
+
+
+def _kind(hint: Any) -> str:
+    """Say what values of a type are called in a TOML file."""
+    if typing.get_origin(hint) is tuple:
+        return "a list"
+    names = {str: "a string", int: "a whole number", float: "a number"}
+    return names.get(hint, "true or false")
 
 
 def _mismatch(where: str, expected: str, value: Any) -> ConfigError:

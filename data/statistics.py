@@ -22,7 +22,7 @@ class Statistics:
     all events so far by a prior of five, log of 1 + days since the first event.
 
     `timeless`: the times are none, only an order of rows; every moment then reads the
-    counts of the whole log, and an age of 0.
+    counts of the whole log, or of a row's first events, and an age of 0.
 
     `prior`: 0, or how many events a row, spread as all events so far are, stand beside
     those in the window; the count of the window is then what the row would have so far
@@ -57,10 +57,18 @@ class Statistics:
 
     @classmethod
     def of_users(
-        cls, log: EventLog, window_s: int, *, timeless: bool = False
+        cls,
+        log: EventLog,
+        window_s: int,
+        *,
+        timeless: bool = False,
+        base: EventLog | None = None,
     ) -> "Statistics":
-        """Index the events of a log by user."""
-        return cls._of(log.user, log, log.num_users, window_s, timeless)
+        """Index the events of a log by user.
+
+        In: `base`: those of them that shares are shrunk towards; None for all.
+        """
+        return cls._of(log.user, log, log.num_users, window_s, timeless, base=base)
 
     @classmethod
     def _of(
@@ -71,6 +79,7 @@ class Statistics:
         window_s: int,
         timeless: bool,
         prior: float = 0.0,
+        base: EventLog | None = None,
     ) -> "Statistics":
         order = np.lexsort((log.time, rows))
         rows, time = rows[order], log.time[order]
@@ -78,7 +87,7 @@ class Statistics:
         key = rows.astype(np.int64) * (len(ranks) + 1) + np.searchsorted(ranks, time)
         start = np.searchsorted(rows, np.arange(num_rows + 2))
         padded = np.r_[time, 0]
-        events_before, base_shares = _before(ranks, log)
+        events_before, base_shares = _before(ranks, log if base is None else base)
         has_any = np.diff(start) > 0
         return cls(
             key=key,
@@ -93,10 +102,17 @@ class Statistics:
             prior=prior,
         )
 
-    def at(self, rows: np.ndarray, times: np.ndarray | np.int64) -> np.ndarray:
+    def at(
+        self,
+        rows: np.ndarray,
+        times: np.ndarray | np.int64,
+        counts: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Return statistics of rows at times.
 
-        In: `rows`: int (...); `times`: int64, broadcast to rows, Unix seconds.
+        In: `rows`: int (...); `times`: int64, broadcast to rows, Unix seconds;
+        `counts`: int (...), how many of each row's first events are known, which
+        matters where the times are none; None for all.
         Out: float32 (..., NUM_STATISTICS), from events strictly before each time.
         """
         rows, times = np.broadcast_arrays(rows, times)
@@ -104,6 +120,8 @@ class Statistics:
         if self.timeless:
             times = np.full(rows.shape, _END)
         now = self._place(rows, times)
+        if self.timeless and counts is not None:
+            now = np.minimum(now, start + counts)
         past = start if self.timeless else self._place(rows, times - self.window_s)
         count = now - start
         positives = self.positives[now] - self.positives[start]
@@ -146,4 +164,5 @@ def _before(ranks: np.ndarray, log: EventLog) -> tuple[np.ndarray, np.ndarray]:
     place = np.searchsorted(ranks, log.time)
     events = np.cumsum(np.bincount(place, minlength=len(ranks)))
     positives = np.cumsum(np.bincount(place, log.positive, minlength=len(ranks)))
-    return np.r_[0, events], np.r_[0.5, positives / events]
+    shares = np.where(events > 0, positives / np.maximum(events, 1), 0.5)
+    return np.r_[0, events], np.r_[0.5, shares]

@@ -131,7 +131,7 @@ class RetrievalConfig:
         _positive(self, "members")
         _positive(self, "batch_size", "learning_rate", "epochs", "patience")
         _share(self, "dropout", "item_id_dropout", "user_id_dropout", "text_dropout")
-        if self.dim % self.heads:
+        if self.block != "mean" and self.dim % self.heads:
             raise ConfigError(f"dim {self.dim} is no multiple of heads {self.heads}.")
         _positive(self, "negatives")
         _at_least_0(self, "horizon", "hard_negatives")
@@ -208,6 +208,12 @@ class RankingConfig:
         _share(self, "dropout", "item_id_dropout", "user_id_dropout", "window")
         _at_least_0(self, "attention_heads", "affinity_dim", "horizon_days", "slices")
         _at_least_0(self, "requests_per_user", "dislikes", "rating_weight")
+        _at_least_0(self, "random_negatives")
+        if min(self.mlp, default=1) < 1:
+            raise ConfigError(
+                f"mlp is {list(self.mlp)}, expected the widths of its layers, whole "
+                "numbers from 1 up."
+            )
         if not 0 <= self.listwise <= 1:
             raise ConfigError(f"listwise is {self.listwise}, expected from 0 to 1.")
         if self.attention_heads and self.dim % self.attention_heads:
@@ -260,6 +266,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "clip_norm", "validation_events", "shard_mb")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ConfigError(
+                f"seed is {self.seed}, expected a whole number from 0 to "
+                f"{LARGEST_SEED}."
+            )
         if self.events_in_memory < 0:
             raise ConfigError("events_in_memory is below 0.")
         if self.precision == "mixed_float16":
@@ -277,6 +288,7 @@ class TrainConfig:
             )
 
 
+LARGEST_SEED = 2**32 - 2  # Of NumPy's; the second model takes the one after.
 WHERE_FITTED = ("strategy", "devices", "shard_mb", "checkpoint_steps")
 """Fields of TrainConfig that change nothing about a fitted model."""
 

@@ -93,9 +93,14 @@ class Experiment:
         return fit_for_evaluation(self)
 
     def cut(self, log: EventLog) -> int:
-        """Return the time at which the ranking model's examples begin."""
+        """Return the time at which the ranking model's examples begin.
+
+        Something comes before it, unless all events are of one time.
+        """
         share = 1 - self.config.ranking.window
-        return int(np.quantile(log.time, share, method="higher"))
+        cut = int(np.quantile(log.time, share, method="higher"))
+        later = log.time[log.time > log.time.min()]
+        return max(cut, int(later.min())) if len(later) else cut
 
     def is_evaluated(self) -> bool:
         """Tell whether the report in `out` is that of this evaluation run."""

@@ -12,7 +12,7 @@ from data.schema import as_table
 from trainer.config import ExperimentConfig
 from trainer.models.text_presets import preset_files
 
-TRAIN_VERSION = 6  # Raised when the same inputs would give other models.
+TRAIN_VERSION = 7  # Raised when the same inputs would give other models.
 METRICS = "metrics.json"
 Kind = Literal["evaluation", "refit"]
 RETRIEVAL_TABLES = ("text", "retrieval", "train")

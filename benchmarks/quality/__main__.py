@@ -20,6 +20,7 @@ from benchmarks.quality.table import METRICS, RESULTS, write_table
 from data import files
 from data.cli import tell_errors
 from data.console import say
+from data.errors import ConfigError
 from data.schema import as_table
 from trainer.errors import TrainingError
 from trainer.export.manifest import package_versions
@@ -31,7 +32,7 @@ SPENT = "spent.json"
 @click.argument("step", type=click.Choice([*STEPS, "table"]))
 @click.option("--seed", default=42, show_default=True)
 @click.option("--set", "overrides", multiple=True, metavar="TABLE.KEY=VALUE")
-@click.option("--name", default="", help="What the settings try, for an ablation.")
+@click.option("--name", default="", help="What other settings try.")
 @click.option("--out", default="artifacts/quality", show_default=True, type=Path)
 @tell_errors({TrainingError: 2})
 def main(
@@ -41,6 +42,11 @@ def main(
     if step == "table":
         write_table()
         return
+    if overrides and not name:
+        raise ConfigError(
+            f"--set {overrides[0]}: other settings than the step's need a name of "
+            "their own in the table. Add --name, with make NAME=."
+        )
     chosen = STEPS[step]
     experiment = chosen.experiment(out, step, seed, overrides)
     folder = Path(experiment.out)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.quality.protocols import fit_retrieval, measured
+from benchmarks.quality.protocols import measured, scored_on_test
 from data import files
 from data.events import TEST
 from trainer.config import ExperimentConfig
@@ -82,7 +82,7 @@ def _of_retrieval(
 ) -> dict[str, Any]:
     scorers = {}
     for name, one in _variants(experiment, variants).items():
-        scorers[name] = fit_retrieval(one)[0]
+        scorers[name] = scored_on_test(one)[0]
     return _told_apart(experiment, scorers, parts)
 
 

@@ -21,7 +21,8 @@ from trainer.experiment import evaluate as evaluate_experiment
 from trainer.fitting.boost import choose_trend_boost
 from trainer.fitting.fitter import Fitter
 from trainer.fitting.loop import Fit
-from trainer.stages.fit import fit_retrieval as fit_fold
+from trainer.models.retrieval import RetrievalModel
+from trainer.stages.fit import fit_retrieval
 from trainer.stages.measure import split_sentence
 
 SHORT_K, LONG_K = 10, 50
@@ -33,15 +34,21 @@ QUIET = (
 )
 
 
-def fit_retrieval(experiment: Experiment) -> tuple[RetrievalScorer, Fit]:
-    """Fit the retrieval model on the training part. Out: it scores the test part."""
-    prepared, config = experiment.prepared, experiment.config
-    fitter = Fitter(prepared, config, experiment.out)
-    stage = {
-        "folder": files.join(experiment.out, "retrieval"),
-        "logs": files.join(experiment.out, "tensorboard"),
-    }
-    model, fit = fitter.retrieval(prepared.training(), stage, "Training retrieval")
+def fitted(experiment: Experiment) -> tuple[RetrievalModel, Fit]:
+    """Fit the retrieval model on the training part, its boost chosen on validation."""
+    prepared = experiment.prepared
+    fitter = Fitter(prepared, experiment.config, experiment.out)
+    model, fit, _ = fit_retrieval(
+        experiment, fitter, prepared.training(), "Training retrieval"
+    )
+    choose_trend_boost(model, prepared)
+    return model, fit
+
+
+def scored_on_test(experiment: Experiment) -> tuple[RetrievalScorer, Fit]:
+    """Fit the retrieval model as `fitted`. Out: it scores the test part."""
+    prepared = experiment.prepared
+    model, fit = fitted(experiment)
     scorer = RetrievalScorer(model, prepared, prepared.events, counted=prepared.counted)
     return scorer.at(prepared.cut(TEST)), fit
 
@@ -63,7 +70,7 @@ def every_target(experiment: Experiment) -> dict[str, Any]:
     Published tables count those without a training event as all others. Each user
     asks for one item, so the two kinds of queries are those of different users.
     """
-    scorer, fit = fit_retrieval(experiment)
+    scorer, fit = scored_on_test(experiment)
     found = evaluate(
         experiment.prepared,
         TEST,
@@ -119,10 +126,7 @@ def validation_alone(experiment: Experiment) -> dict[str, Any]:
     ks, users, seed = (SHORT_K, 2 * LONG_K), [], experiment.config.train.seed
     values: dict[str, dict[str, list[np.ndarray]]] = {}
     for each in untested(experiment.folds):
-        prepared = each.prepared
-        fitter = Fitter(prepared, each.config, each.out)
-        model = fit_fold(each, fitter, prepared.training(), "Training retrieval")[0]
-        choose_trend_boost(model, prepared)
+        prepared, model = each.prepared, fitted(each)[0]
         queries, now = prepared.queries(VALIDATION), prepared.cut(VALIDATION)
         counted = prepared.counted
         quiet = thinned(counted, now - prepared.window_s, now, QUIET, seed)
@@ -188,7 +192,7 @@ def with_and_without_text(experiment: Experiment) -> dict[str, Any]:
             config=dataclasses.replace(config, text=text),
             out=files.join(one.out, "no-text"),
         )
-        scorers = [fit_retrieval(each)[0] for each in (one, blind)]
+        scorers = [scored_on_test(each)[0] for each in (one, blind)]
         found = measured(
             evaluate(
                 one.prepared,

@@ -23,6 +23,7 @@ from data.prepared import Prepared
 from data.schema import as_table
 from trainer.config import read_experiment
 from trainer.experiment import Experiment
+from trainer.runs import TRAIN_VERSION
 
 CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"
 
@@ -50,7 +51,8 @@ class Step:
             path, (*self.overrides, f"train.seed={seed}", *overrides)
         )
         # What servables allow changes no result.
-        settings = files.fingerprint(as_table(config.data), config.model_tables())[:8]
+        inputs = (TRAIN_VERSION, as_table(config.data), config.model_tables())
+        settings = files.fingerprint(*inputs)[:8]
         folder = out / f"{name}-{settings}-{seed}"
         return Experiment(config=config, path=path, out=str(folder))
 

@@ -44,13 +44,33 @@ def write_table() -> None:
 
 
 def grouped(records: Iterable[Record]) -> Groups:
-    """Put the runs of a step and name together; of one seed the newest counts."""
-    groups: dict[tuple[str, str], dict[int, Record]] = defaultdict(dict)
+    """Put the runs of a step and name together that have the newest one's settings.
+
+    Of one seed the newest counts.
+    """
+    runs: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
-        groups[record["step"], record["name"]][record["seed"]] = record
+        runs[record["step"], record["name"]].append(record)
     order = list(STEPS)
-    ordered = sorted(groups.items(), key=lambda pair: order.index(pair[0][0]))
-    return {key: list(by_seed.values()) for key, by_seed in ordered}
+    found = {}
+    for key in sorted(runs, key=lambda key: order.index(key[0])):
+        newest = runs[key][-1]
+        alike = {r["seed"]: r for r in runs[key] if _are_alike(r, newest)}
+        found[key] = list(alike.values())
+    return found
+
+
+def _are_alike(one: Record, other: Record) -> bool:
+    """Tell whether runs differ in no setting that both know but the seed."""
+    if one.get("data") != other.get("data"):
+        return False
+    known, wanted = one.get("settings", {}), other.get("settings", {})
+    return all(
+        known[table][name] == value
+        for table, values in wanted.items()
+        for name, value in values.items()
+        if name in known.get(table, {}) and (table, name) != ("train", "seed")
+    )
 
 
 def levels(groups: Groups) -> Iterator[str]:

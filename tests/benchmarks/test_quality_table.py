@@ -1,7 +1,11 @@
 """The table of results: seeds pooled, the strongest rival named, ablations signed."""
 
+from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
+from benchmarks.quality.__main__ import main
 from benchmarks.quality.protocols import QUIET_MONTH
 from benchmarks.quality.table import ablations, differences, grouped, levels, tried
 
@@ -37,6 +41,25 @@ def test_one_run_shows_its_interval_and_several_their_range() -> None:
     row = cells(list(levels(grouped([*runs, again])))[2])
     assert row[1:4] == ["retrieval", "3", "0.3000 (0.1000 to 0.6000)"]
     assert row[-1] == "2"
+
+
+def test_runs_of_other_settings_are_no_seeds_of_one() -> None:
+    runs = [record(LEAVE_ONE_OUT, seed, retrieval=0.1 * seed) for seed in (1, 2, 3)]
+    for run, dim in zip(runs, (32, 64, 64), strict=True):
+        run["settings"] = {"retrieval": {"dim": dim}, "train": {"seed": run["seed"]}}
+    runs[2]["settings"]["retrieval"]["horizon"] = 0  # A setting of later.
+    row = cells(list(levels(grouped(runs)))[2])
+    assert row[2:4] == ["2", "0.2500 (0.2000 to 0.3000)"]
+    runs[1]["data"] = {"fingerprint": "other"}
+    assert cells(list(levels(grouped(runs)))[2])[2] == "1"
+
+
+def test_other_settings_want_a_name(tmp_path: Path) -> None:
+    asked = ["click", "--set", "retrieval.dim=8", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 2
+    assert "Add --name" in done.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_published_figures_stand_below_ours() -> None:

@@ -89,6 +89,27 @@ def test_statistics_are_their_definition(
     assert found.dtype == np.float32
 
 
+@given(EVENTS, st.data())
+def test_without_times_a_row_s_first_events_count(
+    events: list[Event], data: st.DataObject
+) -> None:
+    """So much is known of a user before a request, whatever comes after it."""
+    log = _log(events)
+    rows = np.arange(USERS + 1)
+    counts = [data.draw(st.integers(0, int(n))) for n in log.user_counts()]
+    statistics = Statistics.of_users(log, WINDOW_S, timeless=True)
+    found = statistics.at(rows, np.int64(0), np.array(counts))
+    base = log.positive.mean() if len(log) else 0.5
+    for row, count in zip(rows, counts, strict=True):
+        own = log.positive[log.start[row] : log.start[row] + count]
+        share = (own.sum() + 5 * base) / (count + 5)
+        expected = [math.log1p(count) / 5, math.log1p(count) / 5, share, 0]
+        np.testing.assert_allclose(found[row], expected, rtol=1e-6)
+    none = log.where(np.zeros(len(log), bool))
+    without = Statistics.of_users(log, WINDOW_S, timeless=True, base=none)
+    assert (without.at(rows, np.int64(0), np.zeros(USERS + 1, int))[:, 2] == 0.5).all()
+
+
 def test_times_are_broadcast_to_rows() -> None:
     log = _log([Event(1, DAY_S, 1, True), Event(2, 3 * DAY_S, 2, False)])
     statistics = Statistics.of_items(log, ITEMS, WINDOW_S)

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from data.__main__ import main as data_door
+from data.events import TEST
 from data.files import read_json
 from data.prepared import Prepared
 from tests.integration.own_tables import ITEMS, plain_csv
@@ -30,8 +31,9 @@ def _run(door: click.Group, *arguments: object) -> None:
     assert result.exit_code == 0, result.output
 
 
-def _evaluate(toml: Path, out: Path) -> None:
-    words = [word for override in SHORT for word in ("--set", override)]
+def _evaluate(toml: Path, out: Path, kind: str) -> None:
+    overrides = (*SHORT, f"data.split.kind='{kind}'", "data.split.test=0.2")
+    words = [word for override in overrides for word in ("--set", override)]
     # The few steps take less time as they come than tracing them would.
     tf.config.run_functions_eagerly(True)
     try:
@@ -40,20 +42,31 @@ def _evaluate(toml: Path, out: Path) -> None:
         tf.config.run_functions_eagerly(False)
 
 
-def _with_random_test(table: Path, cut: int) -> None:
-    """Replace what was rated from a time on, and how, at random."""
+def _with_random_test(table: Path, prepared: Prepared) -> None:
+    """Replace the items and ratings of the test part at random."""
     with table.open(newline="") as file:
         header, *rows = csv.reader(file)
+    # By user and time, level ones as they stand in the file: the order of the log.
+    order = sorted(range(len(rows)), key=lambda i: (rows[i][0], *map(int, rows[i][3:])))
+    log = prepared.as_happened
+    known = np.argsort(prepared.user_ids[log.user].astype(str), kind="stable")
+    users = [prepared.user_ids[log.user[place]] for place in known]
+    assert users == [rows[i][0] for i in order]
     rng = np.random.default_rng(0)
-    changed = 0
-    for row in rows:
-        if int(row[3]) >= cut:
-            row[1] = str(rng.integers(1, ITEMS + 1))
-            row[2] = str(rng.integers(1, 6))
-            changed += 1
-    assert changed > 50
+    tested = [order[i] for i in np.flatnonzero(log.part[known] == TEST)]
+    for place in tested:
+        rows[place][1] = str(rng.integers(1, ITEMS + 1))
+        rows[place][2] = str(rng.integers(1, 6))
+    assert len(tested) > 30
     with table.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+def _without_times(table: Path) -> None:
+    with table.open(newline="") as file:
+        rows = [row[:3] for row in csv.reader(file)]
+    with table.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def _weights(out: Path) -> dict[str, np.ndarray]:
@@ -85,17 +98,30 @@ def _chosen(out: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_other_test_events_give_the_same_models(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "timed"),
+    [
+        ("temporal", True),
+        ("leave_one_out", True),
+        ("held_out_users", True),
+        ("held_out_users", False),
+    ],
+)
+def test_other_test_events_give_the_same_models(
+    tmp_path: Path, kind: str, timed: bool
+) -> None:
     own = plain_csv(tmp_path)
+    if not timed:
+        _without_times(own.interactions)
     toml = tmp_path / "my.toml"
     tables = ("--interactions", own.interactions, "--items", own.items)
     _run(data_door, "init", *tables, "-o", toml)
     first, second = tmp_path / "first", tmp_path / "second"
-    _evaluate(toml, first)
+    _evaluate(toml, first, kind)
     before = Prepared.load(str(first / "data"))
-    cut = before.manifest["split"]["cuts"][1]
-    _with_random_test(own.interactions, cut)
-    _evaluate(toml, second)
+    assert before.time_is_known == timed
+    _with_random_test(own.interactions, before)
+    _evaluate(toml, second, kind)
     assert Prepared.load(str(second / "data")).fingerprint != before.fingerprint
     weights, others = _weights(first), _weights(second)
     assert len(weights) > 50

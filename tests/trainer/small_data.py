@@ -25,6 +25,10 @@ class SmallData:
         """Return which relevant items the split is about."""
         return "warm"
 
+    def cut(self, part: int) -> int:
+        """Return when VALIDATION or TEST begins."""
+        return CUTS[part - 1]
+
     def queries(self, part: int, targets: Targets | None = None) -> Queries:
         """Ask about VALIDATION or TEST."""
         at = CUTS[part - 1]

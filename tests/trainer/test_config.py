@@ -47,6 +47,8 @@ def test_overrides_are_typed_by_their_field(planted: Planted) -> None:
         ("text.preset=3", "preset: expected a string, got 3"),
         ("export.user_state=1", "user_state: expected true or false, got 1"),
         ("ranking.mlp=3", "mlp: expected a list, got 3"),
+        ("evaluation.baselines=ease", "expected true or false, or a list, got 'ease'"),
+        ("evaluation.baselines=['ease', 3]", "expected a string, got 3"),
         ("evaluation.ks=[]", r"ks is \(\), expected whole numbers from 1 up"),
         ("evaluation.ks=[0]", r"ks is \(0,\), expected whole numbers from 1 up"),
     ],
@@ -107,6 +109,10 @@ def test_a_share_of_one_is_refused(table: type, field: str) -> None:
         ),
         (RankingConfig, {"index_negatives": 0, "random_negatives": 0}, "at least half"),
         (RankingConfig, {"rating_weight": -0.1}, "rating_weight"),
+        (RankingConfig, {"random_negatives": -1}, "random_negatives is -1, expected 0"),
+        (RankingConfig, {"mlp": (8, 0)}, r"mlp is \[8, 0\], expected the widths"),
+        (TrainConfig, {"seed": -1}, "seed is -1, expected .* from 0 to 4294967294"),
+        (TrainConfig, {"seed": 2**32 - 1}, "seed is 4294967295, expected"),
         (EvaluationConfig, {"ks": (5, 0)}, "whole numbers from 1"),
         (
             EvaluationConfig,
@@ -120,6 +126,10 @@ def test_rules_between_fields(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         table(**fields)
+
+
+def test_a_mean_has_no_heads() -> None:
+    assert RetrievalConfig(block="mean", dim=63, heads=2).dim == 63
 
 
 def test_baselines_are_all_none_or_the_named(planted: Planted) -> None:

@@ -249,6 +249,8 @@ def test_json_is_strict_and_states_the_protocol(data: SmallData) -> None:
         said = dataclasses.replace(found, headline=headline).to_json()["protocol"]
         (sentence,) = [line for line in said if line.startswith("Histories")]
         assert counted in sentence.partition("count")[2]
+    said = dataclasses.replace(found, by_time=False).to_json()["protocol"]
+    assert any("no time parts the events" in line for line in said)
 
 
 @pytest.mark.parametrize(

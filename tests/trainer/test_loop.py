@@ -297,7 +297,7 @@ def test_the_learning_rate_falls_along_a_cosine(
         rates.append(float(model.optimizer.learning_rate))
         return 0.0
 
-    falling = replace(SCHEDULE, decays=True, validate=validate)
+    falling = replace(SCHEDULE, decay_epochs=SCHEDULE.epochs, validate=validate)
     fit(model, batches, falling, title="Training", **places)
     # The rate of an epoch's last step, counted from the first, which has it whole.
     done = (np.arange(1, EPOCHS + 1) * BATCHES - 1) / (EPOCHS * BATCHES)

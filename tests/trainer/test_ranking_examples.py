@@ -34,6 +34,10 @@ class PlainScorer:
     num_items: int
     length: int = LENGTH
 
+    def counting(self, prepared: Prepared, counted: EventLog) -> "PlainScorer":
+        """Return itself: it knows no trend."""
+        return self
+
     def scores(self, requests: Requests) -> np.ndarray:
         """Return scores. Out: float32 (b, items + 1)."""
         items = np.arange(self.num_items + 1)
@@ -165,6 +169,28 @@ def test_no_later_event_changes_an_example(
         np.testing.assert_array_equal(
             changed[name][early][own], examples.columns[name][early][own]
         )
+
+
+def test_without_times_no_answer_is_counted(
+    prepared: Prepared, log: EventLog, source: Source
+) -> None:
+    """What was liked is told by no share of it: of an item, or of who is asked."""
+    manifest = {**prepared.manifest, "time": {"known": False}}
+    timeless = Prepared(prepared.folder, manifest)
+    late = log.time >= source.cut
+    other = log.replace(positive=np.where(late, ~log.positive, log.positive))
+    first, second = (
+        build_examples(timeless, one, source, CONFIG, seed=3).columns
+        for one in (log, other)
+    )
+    np.testing.assert_array_equal(first["item_statistics"], second["item_statistics"])
+    assert (first["item_statistics"][..., 0] > 0).mean() > 0.5
+    assert (first["like"][:, 0] != second["like"][:, 0]).all()
+    oldest = np.unique(first["user"], return_index=True)[1]  # Of each user's requests.
+    np.testing.assert_array_equal(
+        first["user_statistics"][oldest], second["user_statistics"][oldest]
+    )
+    assert len(oldest) > 20
 
 
 def test_standings_are_of_the_source_s_scores(

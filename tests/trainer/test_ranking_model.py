@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 
 from data.events import TRAIN
 from data.prepared import Prepared
+from tests.trainer.small_data import make_log
 from trainer.config import RankingConfig, TrainConfig
 from trainer.fitting.affinity import Affinity, affinities
 from trainer.fitting.standing import MOST_REFERENCES, reference_rows, standings
@@ -291,6 +292,35 @@ def test_affinity_is_the_same_again_and_may_be_nothing(prepared: Prepared) -> No
             nothing.asked[1:5],
         )
         np.testing.assert_array_equal(found, np.zeros((2, 4)))
+
+
+def test_affinity_is_the_same_by_both_ways(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = prepared.events.through(TRAIN)
+    swapped = make_log(log.item, log.user, log.time, log.positive)
+    for one, number in ((log, prepared.num_items), (swapped, log.num_users)):
+        found = Affinity.of(one, number, 6)
+        monkeypatch.setattr("trainer.fitting.affinity.FEW", 0)
+        searched = Affinity.of(one, number, 6)
+        monkeypatch.undo()
+        np.testing.assert_allclose(
+            found.given @ found.asked.T, searched.given @ searched.asked.T, atol=1e-5
+        )
+
+
+def test_affinity_of_few_likes_is_the_same_again() -> None:
+    """Two kinds of users span two directions; whatever else is found is drawn."""
+    user = np.repeat(np.arange(1, 31), 10)
+    item = np.where(user % 2, 0, 10) + np.tile(np.arange(1, 11), 30)
+    log = make_log(user, item, np.arange(300), np.ones(300))
+    first, second = (Affinity.of(log, 20, 16) for _ in range(2))
+    np.testing.assert_array_equal(first.asked, second.asked)
+    told = np.abs(first.asked).sum(axis=0) > 0
+    assert told.sum() == 2
+    scores = first.given @ first.asked.T
+    assert (scores[1:11, 1:11] > 0.05).all()
+    np.testing.assert_allclose(scores[1:11, 11:], 0, atol=1e-6)
 
 
 def _of_no_event(prepared: Prepared) -> Affinity:

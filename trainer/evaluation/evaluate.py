@@ -79,6 +79,7 @@ def evaluate(
     evaluation = Evaluation(
         part=PART_NAMES[part],
         split=split,
+        by_time=prepared.cut(part) is not None,
         headline=prepared.headline_targets,
         asked=Asked.of(queries),
         apart=Asked.of(apart),
@@ -106,8 +107,8 @@ def check_queries(prepared: EvaluationData, part: int) -> Queries:
             f"{PART_NAMES[part]}: no user with an earlier event and a new positive "
             f"({queries.num_cold_users} users without an earlier one, "
             f"{queries.num_cold_items} new positives without a training event), "
-            "expected at least one. Take larger shares in [data.split], or "
-            "leave_one_out."
+            "expected at least one. By time: take larger shares in [data.split]; "
+            "leave_one_out asks about users with three events or more."
         )
     return queries
 

@@ -54,6 +54,10 @@ class EvaluationData(Protocol):
         """Return which relevant items the split is about."""
         ...
 
+    def cut(self, part: int) -> int | None:
+        """Return when VALIDATION or TEST begins; None if no time parts them."""
+        ...
+
     def queries(self, part: int, targets: Targets | None = None) -> Queries:
         """Ask about VALIDATION or TEST; None asks for what the split is about."""
         ...

@@ -171,11 +171,13 @@ class Evaluation:
     `headline`: whether the relevant items of all metrics but the `apart` ones have
     training events ("warm") or none ("cold"). `asked`, `apart`: the queries for them
     and for the others. `heads`: what the ranking model's heads said, by head, and
-    `head_intervals` how true it is. `split`: how the events were parted, a sentence.
+    `head_intervals` how true it is. `split`: how the events were parted, a sentence;
+    `by_time`: whether a time parts them.
     """
 
     part: str
     split: str
+    by_time: bool
     headline: Targets
     asked: Asked
     apart: Asked
@@ -296,6 +298,12 @@ def _counts_sentence(found: Evaluation) -> str:
         return (
             "Histories go up to the request; items' events are counted in the training "
             "part alone, since an item whose events are counted is not cold."
+        )
+    if not found.by_time:
+        return (
+            "Histories go up to the request; the counts in the models' features are of "
+            "the user's own events before it and of the training part alone, since no "
+            "time parts the events."
         )
     return (
         "Histories and the counts in the models' features go up to the request, and "

@@ -45,6 +45,12 @@ class RetrievalScorer:
         other.now = now
         return other
 
+    def counting(self, prepared: Prepared, counted: EventLog) -> "RetrievalScorer":
+        """Return a scorer of the same model with the trend of other events."""
+        other = copy.copy(self)
+        other._trend = Trend(prepared, counted)
+        return other
+
     def embed(self, requests: Requests) -> np.ndarray:
         """Return query vectors. Out: float32 (b, dim + trend width)."""
         values = (requests.user, requests.history, requests.time, requests.last_time)

@@ -133,7 +133,8 @@ class Fitter:
             epochs=epochs or config.epochs,
             patience=config.patience,
             learning_rate=config.learning_rate,
-            decays=config.decay,
+            # A refit of fewer epochs goes down the curve of the fit that chose them.
+            decay_epochs=config.epochs if config.decay else 0,
             keeps_last=config.keep == "last",
             text_learning_rate=self.config.text.learning_rate,
             validate=validate,
@@ -161,6 +162,7 @@ class Fitter:
                 schedule,
                 epochs=made.epochs or made.warm_epochs,
                 patience=warm.patience,
+                decay_epochs=made.warm_epochs if schedule.decay_epochs else 0,
                 learning_rate=schedule.learning_rate * warm.learning_rate,
             )
         found = fit(

@@ -40,7 +40,8 @@ class Fit:
 class Schedule:
     """How long a fit lasts. Without `validate` the last epoch is the best.
 
-    `decays`: the learning rate falls along half a cosine to a hundredth of itself.
+    `decay_epochs`: the learning rate falls along half a cosine to a hundredth of
+    itself within so many, however few are taken of them; 0: it stays.
     `keeps_last`: the last epoch counts as the best, whatever validation says of it.
     `checkpoint_steps`: a checkpoint after so many steps of an epoch; 0 for none.
     """
@@ -48,7 +49,7 @@ class Schedule:
     epochs: int
     patience: int
     learning_rate: float
-    decays: bool = False
+    decay_epochs: int = 0
     keeps_last: bool = False
     text_learning_rate: float = 0.0
     monitor: str = "val_ndcg@10"
@@ -123,9 +124,9 @@ def fit(
 
 
 def _rate(schedule: Schedule, batches: Batches) -> Any:
-    if not schedule.decays:
+    if not schedule.decay_epochs:
         return schedule.learning_rate
-    steps = schedule.epochs * batches.num_batches
+    steps = schedule.decay_epochs * batches.num_batches
     return tf.keras.optimizers.schedules.CosineDecay(
         schedule.learning_rate, steps, alpha=0.01
     )

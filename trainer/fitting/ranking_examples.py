@@ -5,7 +5,7 @@ was fitted on earlier events only. Its candidates are what the user met afterwar
 retrieved or not, and negatives, most of them from that model's first answers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ CHUNK = 512
 @dataclass(frozen=True)
 class Source:
     """A retrieval model and the time before which all events of its fit lie.
+
+    Whatever its scorer counts, the trend of the examples is that of their log.
 
     It makes examples of requests from `cut` to before `end`, Unix seconds, which know
     nothing from `end` on. `affinity`: fitted to the same events as the model.
@@ -96,7 +98,10 @@ def build_examples(
     In: `log`: all events that may be known, the examples' own included; items that a
     user meets anywhere in it are no negatives of that user.
     """
-    inputs = RankingInputs.of(prepared, log, source.affinity)
+    # Without times a count of all events would hold the examples' own answers.
+    counted = log if prepared.time_is_known else log.earlier_than(source.cut)
+    inputs = RankingInputs.of(prepared, log, source.affinity, counted=counted)
+    source = replace(source, scorer=source.scorer.counting(prepared, counted))
     rng = np.random.default_rng((seed, source.cut))
     asked = _asked(prepared, log, source, config, rng)
     chunks = []

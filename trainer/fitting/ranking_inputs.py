@@ -65,9 +65,12 @@ class RankingInputs:
         *,
         counted: EventLog | None = None,
     ) -> "RankingInputs":
-        """Index a log's statistics; in `counted`, the events that items' count."""
+        """Index a log's statistics.
+
+        In: `counted`: its events that items' count, if not all; a user's own all do.
+        """
         items = prepared.item_statistics(log if counted is None else counted)
-        users = prepared.user_statistics(log)
+        users = prepared.user_statistics(log, base=counted)
         return cls(prepared, log, affinity, items, users)
 
     @cached_property
@@ -100,7 +103,9 @@ class RankingInputs:
             "history": requests.history,
             "time": requests.time,
             "last_time": requests.last_time,
-            "user_statistics": self.users.at(requests.user, requests.time),
+            "user_statistics": self.users.at(
+                requests.user, requests.time, requests.count
+            ),
             "item_statistics": self.items.at(item, requests.time[:, None]),
             "affinity": self._affinities(requests, item),
             "standing": standing.numpy(),

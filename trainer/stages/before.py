@@ -2,7 +2,7 @@
 
 from data.console import say
 from data.errors import ConfigError
-from data.events import TEST, VALIDATION
+from data.events import TEST, VALIDATION, EventLog
 from data.prepared import Prepared
 from trainer.baselines import tune as baselines
 from trainer.baselines.sizes import Sizes
@@ -10,13 +10,14 @@ from trainer.baselines.tune import Baseline
 from trainer.config import EvaluationConfig
 from trainer.evaluation.evaluate import check_queries
 from trainer.experiment import Experiment
+from trainer.models.ranking import Ratings
 
 
 def check_evaluation(experiment: Experiment) -> None:
     """Refuse what cannot be measured, and say which baselines do not fit in memory.
 
-    Raises: ConfigError when a k is larger than the catalogue; DataError when nothing
-    is left to test.
+    Raises: ConfigError when a k is larger than the catalogue, or lists are to be
+    ordered by a label that is not there; DataError when nothing is left to test.
     """
     config, prepared = experiment.config.evaluation, experiment.prepared
     _check_ks(config, prepared)
@@ -28,6 +29,7 @@ def check_evaluation(experiment: Experiment) -> None:
                 "that nothing can be chosen on it: epochs and settings are the first."
             )
     log = prepared.training().of(prepared.events)
+    _check_labels(experiment, log)
     sizes = Sizes.of(log, prepared.num_items)
     _, skipped = baselines.without_too_large(grids_of(experiment), sizes)
     for name, reason in skipped.items():
@@ -43,6 +45,15 @@ def grids_of(experiment: Experiment) -> dict[str, tuple[Baseline, ...]]:
         time_is_known=prepared.time_is_known,
         names=experiment.config.evaluation.baseline_names,
     )
+
+
+def _check_labels(experiment: Experiment, log: EventLog) -> None:
+    if experiment.config.ranking.order_by == "rating" and Ratings.of(log) is None:
+        raise ConfigError(
+            '[ranking] order_by: "rating", and no training event has a number as its '
+            'label: expected a column with role = "label" in '
+            '[data.interactions.columns]. Add it, or take order_by = "like".'
+        )
 
 
 def _check_ks(config: EvaluationConfig, prepared: Prepared) -> None:

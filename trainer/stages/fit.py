@@ -53,7 +53,7 @@ def fit_for_evaluation(experiment: Experiment) -> FittedParts:
     events, counted = prepared.events, prepared.counted
     scorer = RetrievalScorer(model, prepared, events, counted=counted)
     source = Source(
-        scorer=RetrievalScorer(early, prepared, events, counted=counted),
+        scorer=RetrievalScorer(early, prepared, log),
         affinity=fitter.affinity(prepared.training(cut).of(events)),
         cut=cut,
         end=int(log.time.max()) + 1,
