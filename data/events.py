@@ -101,6 +101,19 @@ class EventLog:
     def _likes_before(self) -> np.ndarray:
         return np.r_[0, np.cumsum(self.positive, dtype=np.int64)]
 
+    def places_between(
+        self, users: np.ndarray, counts: np.ndarray, until: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the events of users from number `counts` to before number `until`.
+
+        In: (q,) each. Out: int64 (m,) each: which of the q, and the place in the log.
+        """
+        number = until - counts
+        request = np.repeat(np.arange(len(users)), number)
+        before = np.repeat(np.cumsum(number) - number, number)
+        offset = np.arange(len(request)) - before
+        return request, (self.start[users] + counts)[request] + offset
+
     def histories(
         self, users: np.ndarray, counts: np.ndarray, length: int
     ) -> np.ndarray:

@@ -14,6 +14,8 @@ FORBIDDEN = {
     "trainer": {"serving", "tests"},
     "serving": {"data", "trainer", "tests"},
 }
+# What a part of the trainer may know of, those above it left out.
+TRAINER = ("inputs", "models", "evaluation", "fitting", "stages")
 SOURCES = [
     (package, path)
     for package in FORBIDDEN
@@ -39,6 +41,18 @@ def test_imports_point_one_way(package: str, path: Path) -> None:
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for line, name in _imported(path)
         if name.partition(".")[0] in FORBIDDEN[package]
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("part", TRAINER)
+def test_the_trainer_s_parts_stand_on_each_other(part: str) -> None:
+    above = TRAINER[TRAINER.index(part) + 1 :]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in (ROOT / "trainer" / part).rglob("*.py")
+        for line, name in _imported(path)
+        if name.startswith(tuple(f"trainer.{other}" for other in above))
     ]
     assert wrong == []
 

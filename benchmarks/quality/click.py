@@ -17,7 +17,7 @@ from trainer.evaluation.metrics import auc
 from trainer.experiment import Experiment
 from trainer.fitting.fitter import Fitter
 from trainer.fitting.loop import Schedule, fit
-from trainer.fitting.standing import NUM_STANDINGS
+from trainer.inputs.standing import NUM_STANDINGS
 from trainer.models.ranking import RankingModel
 
 CHUNK = 8_192

@@ -17,7 +17,7 @@ from data.schema import data_config
 from data.settings import read_toml
 from trainer.config import ExperimentConfig, read_experiment
 from trainer.export.export import Fitted
-from trainer.fitting.affinity import Affinity
+from trainer.inputs.affinity import Affinity
 from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.towers import Texts

@@ -23,7 +23,7 @@ from trainer.export.servables import (
     RecommenderServable,
     RetrievalServable,
 )
-from trainer.fitting.affinity import Affinity
+from trainer.inputs.affinity import Affinity
 from trainer.models.diversify import Diversifier
 from trainer.models.index import scann
 from trainer.models.index.base import Index

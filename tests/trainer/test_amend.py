@@ -14,7 +14,7 @@ from trainer.catalogue.restore import build
 from trainer.catalogue.text_store import TextStore
 from trainer.config import RankingConfig, RetrievalConfig, TextConfig, TrainConfig
 from trainer.export.export import Fitted
-from trainer.fitting.affinity import Affinity
+from trainer.inputs.affinity import Affinity
 from trainer.models.embeddings import IdSlots
 from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel

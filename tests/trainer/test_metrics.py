@@ -165,12 +165,6 @@ def test_diversity_by_hand() -> None:
     np.testing.assert_allclose(metrics.diversity(lists, vectors), expected, atol=1e-6)
 
 
-def test_multi_hot_marks_codes_and_no_padding() -> None:
-    codes = np.array([[0, 0], [1, 3], [2, 0]])
-    expected = [[0, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0]]
-    assert metrics.multi_hot(codes).tolist() == expected
-
-
 def test_gini_of_equal_and_of_single_exposure() -> None:
     assert metrics.gini(np.full(10, 3)) == pytest.approx(0)
     assert metrics.gini(np.eye(10)[0]) == pytest.approx(0.9)

@@ -9,7 +9,6 @@ import pytest
 from data.events import TEST, TRAIN, VALIDATION, EventLog
 from data.prepared import Prepared
 from trainer.config import RankingConfig
-from trainer.fitting.affinity import Affinity
 from trainer.fitting.asked import later_events, slice_moments
 from trainer.fitting.ranking_examples import (
     Examples,
@@ -17,7 +16,8 @@ from trainer.fitting.ranking_examples import (
     build_examples,
     horizon_of,
 )
-from trainer.fitting.ranking_inputs import RankingInputs, Requests
+from trainer.inputs.affinity import Affinity
+from trainer.inputs.requests import RankingInputs, Requests
 
 CONFIG = RankingConfig(
     candidates=12, index_negatives=6, random_negatives=2, affinity_dim=4

@@ -11,8 +11,8 @@ from data.events import TRAIN
 from data.prepared import Prepared
 from tests.trainer.small_data import make_log
 from trainer.config import RankingConfig, TrainConfig
-from trainer.fitting.affinity import Affinity, affinities
-from trainer.fitting.standing import MOST_REFERENCES, reference_rows, standings
+from trainer.inputs.affinity import Affinity, affinities
+from trainer.inputs.standing import MOST_REFERENCES, reference_rows, standings
 from trainer.models.norm import LayerNorm
 from trainer.models.ranking import Head, RankingModel, softmax_loss
 from trainer.models.target_attention import TargetAttention
@@ -301,7 +301,7 @@ def test_affinity_is_the_same_by_both_ways(
     swapped = make_log(log.item, log.user, log.time, log.positive)
     for one, number in ((log, prepared.num_items), (swapped, log.num_users)):
         found = Affinity.of(one, number, 6)
-        monkeypatch.setattr("trainer.fitting.affinity.FEW", 0)
+        monkeypatch.setattr("trainer.inputs.affinity.FEW", 0)
         searched = Affinity.of(one, number, 6)
         monkeypatch.undo()
         np.testing.assert_allclose(

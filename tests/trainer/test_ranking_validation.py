@@ -7,14 +7,14 @@ import pytest
 
 from data.events import TEST, TRAIN, VALIDATION
 from data.prepared import Prepared
-from trainer.fitting.affinity import Affinity
 from trainer.fitting.questions import MOMENTS, Questions
-from trainer.fitting.ranking_inputs import RankingInputs, Requests
 from trainer.fitting.ranking_validation import (
     RankingValidation,
     best_trust,
     best_weight,
 )
+from trainer.inputs.affinity import Affinity
+from trainer.inputs.requests import RankingInputs, Requests
 
 LIMIT = 10_000
 

@@ -15,7 +15,7 @@ from trainer.errors import ExportError
 from trainer.export.export import Fitted, known_to_evaluated
 from trainer.fitting.fitter import Fitter
 from trainer.fitting.loop import BEST
-from trainer.fitting.standing import NUM_STANDINGS
+from trainer.inputs.standing import NUM_STANDINGS
 from trainer.models.base import CountedModel
 from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel

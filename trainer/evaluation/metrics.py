@@ -131,17 +131,6 @@ def diversity(lists: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     return np.where(count > 1, mean, 0.0)
 
 
-def multi_hot(codes: np.ndarray) -> np.ndarray:
-    """Turn an item feature's codes into vectors that `diversity` can compare.
-
-    In: int (n, v), padded with 0. Out: float32 (n, codes), 1 where a code is there.
-    """
-    vectors = np.zeros((len(codes), int(codes.max(initial=0)) + 1), np.float32)
-    np.put_along_axis(vectors, codes.astype(np.int64), 1, axis=1)
-    vectors[:, 0] = 0
-    return vectors
-
-
 def gini(exposure: np.ndarray) -> float:
     """Return the inequality of exposure: 0 all alike, towards 1 one item has all.
 

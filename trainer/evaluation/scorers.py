@@ -8,7 +8,7 @@ import tensorflow as tf
 from data.events import EventLog
 from data.prepared import Prepared
 from data.queries import Queries
-from trainer.fitting.ranking_inputs import RankingInputs, Requests
+from trainer.inputs.requests import RankingInputs, Requests
 from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel
 from trainer.models.trend import Trend

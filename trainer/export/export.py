@@ -35,8 +35,8 @@ from trainer.export.servables import (
     Servable,
 )
 from trainer.export.warmup import examples, write_warmup
-from trainer.fitting.affinity import Affinity
-from trainer.fitting.ranking_inputs import RankingInputs
+from trainer.inputs.affinity import Affinity
+from trainer.inputs.requests import RankingInputs
 from trainer.models.content import ContentGraph
 from trainer.models.diversify import Diversifier, Diversity
 from trainer.models.index import scann

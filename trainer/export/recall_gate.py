@@ -9,7 +9,7 @@ from data.events import EventLog
 from trainer.config import ExportConfig
 from trainer.errors import GateRefused
 from trainer.evaluation.scorers import RetrievalScorer
-from trainer.fitting.ranking_inputs import Requests
+from trainer.inputs.requests import Requests
 from trainer.models.index.base import Index
 from trainer.models.index.build import items_as_queries
 from trainer.models.index.measure import measure

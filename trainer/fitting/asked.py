@@ -7,7 +7,6 @@ import numpy as np
 from data.events import EventLog
 from data.prepared import Prepared
 from trainer.config import RankingConfig
-from trainer.fitting.places import places_between
 
 SPARE = 4  # So many times the examples wanted are looked at: some have no answer.
 
@@ -147,11 +146,9 @@ def _moments(
     return user, time, place
 
 
-def _first_of(
-    group: np.ndarray, number: int, rng: np.random.Generator, late: np.ndarray | int = 0
-) -> np.ndarray:
-    """Draw at most so many of each group, those of low `late` first. Out: bool."""
-    order = np.lexsort((rng.random(len(group)), np.broadcast_to(late, group.shape)))
+def _first_of(group: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw at most so many of each group. Out: bool."""
+    order = np.argsort(rng.random(len(group)), kind="stable")
     order = order[np.argsort(group[order], kind="stable")]
     sorted_group = group[order]
     start = np.searchsorted(sorted_group, sorted_group)
@@ -169,7 +166,7 @@ def _chosen(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Draw what was chosen. Out: places in the log (n, likes + dislikes), -1: none."""
-    request, place = places_between(log, user, count, until)
+    request, place = log.places_between(user, count, until)
     new = new_to_user(log)[place]
     request, place = request[new], place[new]
     columns = []

@@ -22,7 +22,6 @@ from trainer.distributed.orders import leave_columns, order_of
 from trainer.errors import TrainingError
 from trainer.evaluation.evaluate import mean_ndcg_of
 from trainer.evaluation.scorers import RetrievalScorer
-from trainer.fitting.affinity import Affinity
 from trainer.fitting.boost import with_best_boost
 from trainer.fitting.carried import carry, digest_of, ids_of, named_weights
 from trainer.fitting.learned import Learned, Stage
@@ -30,9 +29,10 @@ from trainer.fitting.loop import Fit, Schedule, Validate, build, fit, take_best
 from trainer.fitting.next_events import NextEvents, mean_ndcg
 from trainer.fitting.questions import Questions
 from trainer.fitting.ranking_examples import Examples
-from trainer.fitting.ranking_inputs import RankingInputs, Requests
 from trainer.fitting.ranking_validation import RankingValidation
 from trainer.fitting.warm_start import shaping
+from trainer.inputs.affinity import Affinity
+from trainer.inputs.requests import RankingInputs, Requests
 from trainer.models.base import CountedModel
 from trainer.models.ranking import RankingModel
 from trainer.models.retrieval import RetrievalModel

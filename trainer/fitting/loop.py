@@ -87,7 +87,7 @@ def fit(
             model.text_optimizer.build(model.text_tower.trainable_variables)
         model.optimizer.build(model.own_variables())
     keeper = _Keeper(model, folder, crew)
-    done = keeper.ended(schedule)
+    done = keeper.ended()
     if done:
         return done
     result, epoch, batch = keeper.resume(schedule)
@@ -213,7 +213,7 @@ class _Keeper:
         self.best_path = files.join(folder, *BEST)
         self.own_best_path = files.join(own, *BEST)
 
-    def ended(self, schedule: Schedule) -> Fit | None:
+    def ended(self) -> Fit | None:
         if not files.exists(self.state_path):
             return None
         state = files.read_json(self.state_path)

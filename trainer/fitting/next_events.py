@@ -25,16 +25,10 @@ class NextEvents:
         self.users, self.items = log.user[places], log.item[places]
         self.counts = log.before[places].astype(np.int64)
         self.times = log.last_times(self.users, self.counts)  # As the test part asks.
-        self._places = places
         self._unservable = ~prepared.servable
 
     def __len__(self) -> int:
         return len(self.users)
-
-    def context(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the context codes of queries, as columns "context.name"."""
-        places = self._places[rows]
-        return {f"context.{n}": c[places] for n, c in self.log.context.items()}
 
     def mask(self, scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Set what was seen or is not servable to -inf, in place.

@@ -11,7 +11,6 @@ from data.events import TEST, VALIDATION, EventLog
 from data.prepared import Prepared
 from data.queries import Queries
 from trainer.fitting.asked import new_to_user, slice_moments
-from trainer.fitting.places import places_between
 
 MOMENTS = 4
 
@@ -93,7 +92,7 @@ def _of_moments(prepared: Prepared, begin: int, end: int) -> Questions:
     user, time = np.repeat(everyone, len(moments)), np.tile(moments, len(everyone))
     count = log.counts_before(user, time)
     user, time, count = (x[count > 0] for x in (user, time, count))
-    request, place = places_between(log, user, count, log.user_counts()[user])
+    request, place = log.places_between(user, count, log.user_counts()[user])
     trained = log.earlier_than(begin).item_counts(prepared.num_items)
     wanted = new_to_user(log) & log.positive
     wanted &= prepared.servable[log.item] & (trained[log.item] > 0)

@@ -16,15 +16,14 @@ from data.features import DAY_S
 from data.prepared import Prepared
 from trainer.config import RankingConfig
 from trainer.evaluation.scorers import RetrievalScorer
-from trainer.fitting.affinity import Affinity
 from trainer.fitting.asked import (
     Asked,
     later_events,
     next_events,
     shown_only,
 )
-from trainer.fitting.places import places_between
-from trainer.fitting.ranking_inputs import RankingInputs, Requests
+from trainer.inputs.affinity import Affinity
+from trainer.inputs.requests import RankingInputs, Requests
 
 CHUNK = 512
 
@@ -160,7 +159,7 @@ def _candidates(
     scores, cosines = source.scorer.both(requests)
     allowed = np.broadcast_to(inputs.prepared.servable, scores.shape).copy()
     everything = log.user_counts()[asked.user]
-    met = places_between(log, asked.user, np.zeros_like(everything), everything)
+    met = log.places_between(asked.user, np.zeros_like(everything), everything)
     allowed[met[0], log.item[met[1]]] = False
     np.put_along_axis(allowed, asked.item, False, axis=1)  # Impressions are in no log.
     near = _from_index(scores, allowed, config, rng)

@@ -6,9 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.evaluation.scorers import RetrievalScorer, first_items
-from trainer.fitting.places import places_between
 from trainer.fitting.questions import Questions
-from trainer.fitting.ranking_inputs import RankingInputs, Requests
+from trainer.inputs.requests import RankingInputs, Requests
 from trainer.models.ranking import RankingModel
 
 CHUNK = 250
@@ -56,7 +55,7 @@ class RankingValidation:
         )
         scores, cosines = self.retrieval.both(requests)
         masked = np.where(prepared.servable, scores, -np.inf)
-        met = places_between(log, user, np.zeros_like(count), count)
+        met = log.places_between(user, np.zeros_like(count), count)
         masked[met[0], log.item[met[1]]] = -np.inf
         item = first_items(masked, candidates)
         mine = (asked.liked[:, 0] >= rows[0]) & (asked.liked[:, 0] <= rows[-1])

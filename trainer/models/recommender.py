@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import TableDtype
-from trainer.fitting.affinity import Affinity, affinities
-from trainer.fitting.standing import NUM_STANDINGS, reference_rows, standings
+from trainer.inputs.affinity import Affinity, affinities
+from trainer.inputs.standing import NUM_STANDINGS, reference_rows, standings
 from trainer.models.boosting import BOOST, at_places, places, with_boosted
 from trainer.models.index.base import PADDING_SCORE, Index, best, is_excluded
 from trainer.models.index.prior import Prior
@@ -22,7 +22,7 @@ from trainer.models.traced import Traced
 
 @dataclass(frozen=True)
 class Request:
-    """Requests inside the graph; see `trainer.fitting.ranking_inputs.Requests`.
+    """Requests inside the graph; see `trainer.inputs.requests.Requests`.
 
     `excluded`: int32 (b, e), rows that must not be answered, padded with 0. `cold`:
     bool (b,), nothing is known of who asks.

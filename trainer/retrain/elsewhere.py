@@ -15,7 +15,7 @@ from data.queries import Queries
 from trainer.evaluation.metrics import Scorer
 from trainer.evaluation.scorers import RetrievalScorer, TwoStageScorer
 from trainer.export.export import Fitted
-from trainer.fitting.ranking_inputs import RankingInputs
+from trainer.inputs.requests import RankingInputs
 from trainer.retrain.rows import rows_in
 
 UNKNOWN_SCORE = np.float32(-1e30)  # As an exported `ranking` scores an unknown item.

@@ -20,7 +20,7 @@ from trainer.catalogue.text_store import TextStore
 from trainer.evaluation.scorers import RetrievalScorer
 from trainer.export.export import Fitted, liked_shares
 from trainer.fitting.fitter import Fitter
-from trainer.fitting.ranking_inputs import RankingInputs, Requests
+from trainer.inputs.requests import RankingInputs, Requests
 from trainer.skew.logs import Asked
 
 CHUNK = 250

@@ -17,8 +17,8 @@ from trainer.fitting.fitter import Fitter
 from trainer.fitting.learned import Learned, Stage
 from trainer.fitting.loop import Fit
 from trainer.fitting.ranking_examples import Source, build_examples, horizon_of
-from trainer.fitting.ranking_inputs import RankingInputs
 from trainer.fitting.ranking_validation import best_trust, best_weight
+from trainer.inputs.requests import RankingInputs
 from trainer.models.retrieval import RetrievalModel
 from trainer.runs import Run
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 from data.events import EventLog
 from data.prepared import Prepared
 from data.statistics import Statistics
-from trainer.fitting.affinity import Affinity, affinities
-from trainer.fitting.standing import reference_rows, standings
+from trainer.inputs.affinity import Affinity, affinities
+from trainer.inputs.standing import reference_rows, standings
 
 
 @dataclass(frozen=True)

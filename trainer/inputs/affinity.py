@@ -9,7 +9,6 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 
 from data.events import EventLog
-from trainer.fitting.places import places_between
 
 NO_TASTE = 1e-6  # Directions that nobody's likes span are whatever was drawn.
 FEW = 512  # Users or items; their products with each other are a small matrix.
@@ -61,7 +60,7 @@ class Affinity:
 
         In: `users`: rows (q,); `counts`: (q,). Out: float32 (q, dim).
         """
-        request, place = places_between(log, users, np.zeros_like(counts), counts)
+        request, place = log.places_between(users, np.zeros_like(counts), counts)
         liked = log.positive[place]
         shape = (len(users), len(self.given))
         matrix = _binary(request[liked], log.item[place[liked]], shape)
