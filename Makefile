@@ -7,7 +7,6 @@ AGAINST ?=
 GRPC_PORT ?= 8500
 REST_PORT ?= 8501
 USER_ID ?=
-K ?= 10
 WORKERS ?= 3
 STEP ?=
 SEED ?= 42
@@ -96,9 +95,9 @@ serve: $(READY) ## serve OUT/models on GRPC_PORT and REST_PORT
 		--allow_version_labels_for_unavailable_models=true
 
 query: $(READY) ## ask the running server: make query USER_ID=196
-	@test -n "$(USER_ID)" || { echo "usage: make query USER_ID=196 [K=10]" \
+	@test -n "$(USER_ID)" || { echo "usage: make query USER_ID=196 [K=5]" \
 		"[GRPC_PORT=8500]"; exit 2; }
-	@$(PY) -m serving query --user "$(USER_ID)" --k $(K) --grpc localhost:$(GRPC_PORT)
+	@$(PY) -m serving query --user "$(USER_ID)" $(if $(K),--k $(K)) --grpc localhost:$(GRPC_PORT)
 
 test: lint $(READY) ## what CI runs: lint, types, all offline tests
 	@TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(PY) -m pytest -q \

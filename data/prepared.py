@@ -312,6 +312,7 @@ class Prepared:
             self.window_s,
             timeless=not self.time_is_known,
             prior=self.config.popularity_prior,
+            prior_items=int(self.manifest["counts"]["items"]),
         )
 
     def user_statistics(

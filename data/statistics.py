@@ -24,7 +24,7 @@ class Statistics:
     `timeless`: the times are none, only an order of rows; every moment then reads the
     counts of the whole log, or of a row's first events, and an age of 0.
 
-    `prior`: 0, or how many events a row, spread as all events so far are, stand beside
+    `prior`: 0, or how many events, spread as all events so far are, stand beside
     those in the window; the count of the window is then what the row would have so far
     had all events been spread so. It means the same in a busy month as in a quiet one:
     events of the window alone are fewer in a quiet one, and a model that learnt how
@@ -51,9 +51,15 @@ class Statistics:
         *,
         timeless: bool = False,
         prior: float = 0.0,
+        prior_items: int | None = None,
     ) -> "Statistics":
-        """Index the events of a log by item."""
-        return cls._of(log.item, log, num_items, window_s, timeless, prior)
+        """Index the events of a log by item.
+
+        In: `prior_items`: how many items the prior is of, `num_items` unless others
+        came after the fit.
+        """
+        spread = prior * (num_items if prior_items is None else prior_items)
+        return cls._of(log.item, log, num_items, window_s, timeless, spread)
 
     @classmethod
     def of_users(
@@ -145,9 +151,8 @@ class Statistics:
         """
         so_far = self.events_before[np.searchsorted(self.ranks, times)]
         until = np.searchsorted(self.ranks, times - self.window_s)
-        added = self.prior * (len(self.start) - 2)
-        inside = so_far - self.events_before[until] + added
-        return np.asarray((so_far * recent + added * count) / inside)
+        inside = so_far - self.events_before[until] + self.prior
+        return np.asarray((so_far * recent + self.prior * count) / inside)
 
     def _place(self, rows: np.ndarray, times: np.ndarray) -> np.ndarray:
         rank = np.searchsorted(self.ranks, times)

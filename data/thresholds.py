@@ -26,8 +26,8 @@ class Drift:
     `*_shift`: distance of distributions, 0 to 1, beyond: Kolmogorov-Smirnov of
     numbers, total variation of categories.
     `*_new_values`: rows with a category that never occurred, beyond.
-    `*_unknown_users`, `*_unknown_items`: events of those without any event or row
-    before, beyond.
+    `*_unknown_users`, `*_unknown_items`: events of those without any event before,
+    beyond.
     `*_volume`: events a day, as a share of the former.
     `*_agreement`: how well users and their items belong together by what the old data
     say of items, as a share of the old data's own; 0 switches it off. Shuffled items

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+LABELS = "labels.json"
+
 
 class ModelListError(ValueError):
     """A folder of models is not what an export writes."""
@@ -26,18 +28,43 @@ def newest_models_folder(start: Path) -> Path:
 def model_config_text(models: Path, root: str, *, scann: bool) -> str:
     """Return a ModelServerConfig in text format, one line for each servable.
 
+    Where versions have labels it names them and loads no others, so that a version
+    that was rolled back stays away.
+
     In: `models`: the folder that lists the servables; `root`: where they lie for the
         server; `scann`: whether that server has ops beyond stock TensorFlow Serving.
-    Raises: ModelListError: no servable, or a manifest that cannot be read.
+    Raises: ModelListError: no servable, or a manifest or labels that cannot be read.
     """
     names = [name for name, extra in servables(models).items() if scann or not extra]
-    base = root.rstrip("/")
+    base, labelled = root.rstrip("/"), _labelled(models / LABELS)
     lines = [
         f"  config {{ name: {_quoted(name)} base_path: {_quoted(f'{base}/{name}')} "
-        'model_platform: "tensorflow" }'
+        f'model_platform: "tensorflow"{labelled} }}'
         for name in names
     ]
     return "\n".join(["model_config_list {", *lines, "}", ""])
+
+
+def _labelled(path: Path) -> str:
+    """Return the versions to load and their labels; empty where none are used."""
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        versions = {str(name): int(version) for name, version in labels.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as err:
+        raise ModelListError(
+            f"{path}: expected versions by label, got {type(err).__name__}. Write the "
+            "labels anew: python -m trainer rollback --to VERSION --keep-data."
+        ) from err
+    if not versions:
+        return ""
+    wanted = " ".join(
+        f"versions: {version}" for version in sorted({*versions.values()})
+    )
+    named = [
+        f" version_labels {{ key: {_quoted(name)} value: {version} }}"
+        for name, version in sorted(versions.items())
+    ]
+    return f" model_version_policy {{ specific {{ {wanted} }} }}{''.join(named)}"
 
 
 def servables(models: Path) -> dict[str, list[str]]:

@@ -26,7 +26,7 @@ _MENDABLE = {
     "UNAVAILABLE",
 }
 _QUESTIONS = ("user", "similar", "search", "describe", "status")
-_OF_USER = ("history", "exclude", "time", "context", "boost", "bury")
+_OF_USER = ("history", "exclude", "time", "context", "boost", "bury", "k")
 _IDS: dict[str, Any] = {"multiple": True, "metavar": "ITEM"}
 _FILE = click.Path(exists=True, dir_okay=False)
 
@@ -63,7 +63,7 @@ def _context(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> A
 @click.option("--describe", help="Titles and columns of items.", **_IDS)
 @click.option("--status", metavar="MODEL", help="States of a model's versions.")
 @click.option(
-    "--k", type=click.IntRange(min=1), default=10, metavar="N", help="How many [10]."
+    "--k", type=click.IntRange(min=1), metavar="N", help="How many [the model's k]."
 )
 @click.option("--history", help="What the user met, oldest first; repeat.", **_IDS)
 @click.option("--exclude", help="Leave out; repeat.", **_IDS)
@@ -171,7 +171,7 @@ def _answer(client: "Client", question: Question) -> list[Any]:
             question.user, question.rank, history=question.history or None
         )
     given: Any = {name: getattr(question, name) or None for name in _OF_USER}
-    return client.recommend(question.user, k=question.k, **given)
+    return client.recommend(question.user, **given)
 
 
 @contextlib.contextmanager

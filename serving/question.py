@@ -14,7 +14,7 @@ class Question:
     search: str | None
     describe: tuple[str, ...]
     status: str | None
-    k: int
+    k: int | None
     history: tuple[str, ...]
     exclude: tuple[str, ...]
     time: datetime | int | None

@@ -1,5 +1,6 @@
 """Reads what a person hands in: rows of items, or the ids of some."""
 
+import collections
 import dataclasses
 from collections.abc import Iterable
 
@@ -10,6 +11,7 @@ from data.changes.changes import item_columns
 from data.errors import DataError, nearest
 from data.schema import Column, DataConfig, Table
 from data.tables import column_names, read_table, table_format, table_path
+from data.tables.source import blocks
 from data.validate import NUMBER_ADVICE, ONE_LINE, Findings, broken_ids, no_number
 
 ITEM_ID = "item_id"
@@ -88,6 +90,7 @@ def _describe(path: str, config: DataConfig) -> tuple[Table, list[str]]:
     table_path(table, "")
     if table_format(table) != "csv":
         return table, column_names(table, "")
+    table = dataclasses.replace(table, encoding=_encoding(path, config))
     separators = list(SEPARATORS)
     if config.items is not None and table_format(config.items) == "csv":
         separators.insert(0, config.items.separator)
@@ -97,6 +100,18 @@ def _describe(path: str, config: DataConfig) -> tuple[Table, list[str]]:
         if _id_column(names, item_id_column(config)) is not None:
             return tried, names
     return table, column_names(table, "")
+
+
+def _encoding(path: str, config: DataConfig) -> str:
+    """Return UTF-8, or the encoding of the items' own table if it is not that."""
+    usual = Table(path=path, columns={}).encoding
+    if config.items is None or config.items.encoding == usual:
+        return usual
+    try:
+        collections.deque(blocks(path, usual), maxlen=0)
+    except UnicodeError:
+        return config.items.encoding
+    return usual
 
 
 def _id_column(names: list[str], own: str) -> str | None:

@@ -50,7 +50,8 @@ def readable(path: str, name: str | None, encoding: str) -> Iterator[None]:
         place = f", line {line}" if line else ""
         raise DataError(
             f"{path}{place}: cannot be read as a table in {encoding}: {err}. "
-            f"Mend the line, or set encoding{place_in_toml(name)}."
+            f"Mend the line, save the file as UTF-8, or set encoding"
+            f"{place_in_toml(name)}."
         ) from err
 
 

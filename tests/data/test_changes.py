@@ -1,5 +1,6 @@
 """Catalogues that change after preparation: rows stay, cells are coded as fitted."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -269,6 +270,30 @@ def test_numbers_as_ids(prepared: Prepared, write: Write) -> None:
     found = read_items(write(frame, "n.parquet"), prepared.config)
     assert found.index.tolist() == ["7", "8"]
     assert found["year"].tolist() == ["1999", "2000"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_encodings(prepared: Prepared, tmp_path: Path, encoding: str) -> None:
+    """A file is UTF-8, or written as the items' own table is."""
+    items = dataclasses.replace(prepared.config.items, encoding="latin-1")
+    config = dataclasses.replace(prepared.config, items=items)
+    place = tmp_path / "new.csv"
+    place.write_text("item_id,title\na,Café\n", encoding=encoding)
+    assert read_items(str(place), config)["title"].to_dict() == {"a": "Café"}
+
+
+def test_a_prior_is_of_the_items_that_were_fitted(prepared: Prepared) -> None:
+    """Else the counts of all would move with each item that is added."""
+    described = {**prepared.manifest["config"], "popularity_prior": 10.0}
+    fitted = Prepared(prepared.folder, {**prepared.manifest, "config": described})
+    after = with_changes(fitted, adding(fitted, [NEW]))
+    assert after.num_items > fitted.num_items
+    rows, end = np.arange(fitted.num_items + 1), np.int64(fitted.end_time)
+    before, later = (
+        one.item_statistics(fitted.events).at(rows, end) for one in (fitted, after)
+    )
+    np.testing.assert_array_equal(before, later)
+    assert before[:, 1].any()
 
 
 @pytest.mark.parametrize("separator", [",", "\t", ";", "|"])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from data.__main__ import main as data_door
 from data.events import TEST
@@ -29,6 +30,7 @@ from trainer.catalogue.exported import Exported
 from trainer.catalogue.restore import build, restored
 from trainer.config import read_experiment
 from trainer.evaluation.scorers import RetrievalScorer
+from trainer.export.warmup import PLACE as WARMUP
 from trainer.fitting.fitter import Fitter
 from trainer.models.ranking import RankingModel
 
@@ -97,6 +99,25 @@ def _check_list(version: Path, user: str) -> None:
     scores = answer["score"][0].numpy()[: len(items)]
     assert np.isfinite(scores).all()
     assert scores[0] == scores.max()
+
+
+def _check_no_users(version: Path, prepared: Prepared) -> None:
+    """Look for users in a version that is to know none, and ask what warms it up."""
+    written = b"".join(p.read_bytes() for p in version.rglob("*") if p.is_file())
+    assert str(prepared.item_ids[1]).encode() in written
+    for user in prepared.user_ids[1:]:
+        assert str(user).encode() not in written
+    signatures = tf.saved_model.load(str(version)).signatures
+    asked = set()
+    for record in tf.data.TFRecordDataset(str(version.joinpath(*WARMUP))):
+        log = PredictionLog.FromString(record.numpy()).predict_log.request
+        given = {n: tf.constant(tf.make_ndarray(v)) for n, v in log.inputs.items()}
+        name = log.model_spec.signature_name
+        answer = signatures[name](**given)
+        if "k" in given:
+            assert answer["item_id"].shape[1] == 5
+        asked.add(name)
+    assert asked == set(signatures)
 
 
 def _check_scores(models: Path) -> None:
@@ -179,6 +200,9 @@ def test_tables_train_as_they_are(
     short = _short(tiny_bert if own.has_text and exported else "")
     if write is json_events:
         short += ["--set", "data.items.columns.tags.in_text=true"]
+    if write is awkward_ids:
+        for one in ("user_state=false", "k=5", "max_k=5"):
+            short += ["--set", f"export.{one}"]
     # Each is prepared and fits the models; to measure and export all takes minutes.
     if write in EVALUATED:
         with _eagerly():
@@ -199,6 +223,8 @@ def test_tables_train_as_they_are(
         _check_list(version, str(prepared.user_ids[1]))
         if write is json_events:  # What the other one asks for is not of a moment.
             _check_scores(out / "models")
+        else:
+            _check_no_users(version, prepared)
     report = read_json(out / "report.json")
     ndcg = report["models"]["two_stage"]["metrics"]["ndcg@10"]["mean"]
     assert np.isfinite(ndcg)

@@ -92,6 +92,8 @@ def test_what_a_user_is_asked_with() -> None:
         ([], "Give one of --user, --similar"),
         (["--user", "1", "--search", "x"], "got 2"),
         (["--search", "x", "--history", "1"], "--history goes with --user"),
+        (["--similar", "1", "--k", "3"], "--k goes with --user"),
+        (["--user", "1", "--rank", "2", "--k", "3"], "--k does not go with --rank"),
         (["--user", "1", "--rank", "x", "--boost", "2"], "does not go with --rank"),
         (["--user", "1", "--grpc", "a", "--rest", "b"], "not both"),
         (["--user", "1", "--version", "1", "--label", "b"], "not both"),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from google.protobuf import text_format
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from serving.deploy.checks.dockerfile import final, stages
 from serving.deploy.checks.ignore import ignored
@@ -17,7 +19,7 @@ from serving.deploy.checks.kustomize import KustomizeError, render
 from serving.deploy.checks.outcome import Verdict, run_program
 from serving.deploy.checks.promql import name_problems
 from serving.deploy.checks.server_config import metrics_path, served_models
-from serving.model_list import model_config_text
+from serving.model_list import ModelListError, model_config_text
 from serving.modelserver.metrics import families
 from serving.modelserver.metrics.store import Family
 
@@ -195,6 +197,24 @@ def test_the_shipped_model_list_is_what_the_command_prints(
 
     assert path.read_text() == model_config_text(tmp_path, "/models", scann=scann)
     assert len(served_models(path)) == (3 if scann else 2)
+
+
+def test_a_model_list_holds_to_labels(tmp_path: Path) -> None:
+    """The newest version may be the one that was rolled back."""
+    for number in (1, 2, 3):
+        version = tmp_path / "ranking" / str(number)
+        version.mkdir(parents=True)
+        (version / "manifest.json").write_text('{"ops_beyond_stock": []}')
+    labels = tmp_path / "labels.json"
+    labels.write_text('{"stable": 1, "canary": 2}')
+    text = model_config_text(tmp_path, "/models", scann=False)
+    found = text_format.Parse(text, ModelServerConfig())
+    (config,) = found.model_config_list.config
+    assert list(config.model_version_policy.specific.versions) == [1, 2]
+    assert dict(config.version_labels) == {"stable": 1, "canary": 2}
+    labels.write_text('["stable"]')
+    with pytest.raises(ModelListError, match="expected versions by label"):
+        model_config_text(tmp_path, "/models", scann=False)
 
 
 def test_the_metrics_page_is_where_the_file_says() -> None:

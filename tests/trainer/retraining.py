@@ -73,7 +73,10 @@ def _interval(mean: float) -> dict[str, float]:
 
 
 def refit_and_export(
-    experiment: Experiment, more: Mapping[str, Any] | None = None
+    experiment: Experiment,
+    more: Mapping[str, Any] | None = None,
+    *,
+    prunes: bool = True,
 ) -> int:
     models = experiment.models
     version = new_version(models)
@@ -93,7 +96,8 @@ def refit_and_export(
         )
 
     publish(models, version, dict.fromkeys(SERVABLES, save))
-    prune(models, experiment.config.export.keep_versions)
+    if prunes:
+        prune(models, experiment.config.export.keep_versions)
     write_configs(models)
     return version
 

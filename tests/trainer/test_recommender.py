@@ -10,8 +10,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.prepared import Prepared
 from tests.trainer.served import HISTORY, RECALL, Served, served
+from tests.trainer.small_data import make_log
 from trainer.config import ExportConfig, IndexKind
+from trainer.export.export import liked_shares
 from trainer.models.index.base import PADDING_SCORE
 from trainer.models.index.truth import exact_answers, recall
 
@@ -169,3 +172,11 @@ def test_all_but_k_excluded(kind: IndexKind) -> None:
     for rows in world.rows(found["item_id"]):
         assert set(rows[:k].tolist()) == set(left.tolist())
         assert not rows[k:].any()
+
+
+def test_who_likes_an_item_again_and_again_likes_it_once(prepared: Prepared) -> None:
+    user, item = np.repeat([1, 2, 3, 4], 5), np.repeat([1, 2, 2, 3], 5)
+    log = make_log(user, item, np.arange(20), np.repeat([1, 1, 1, 0], 5))
+    shares = liked_shares(prepared, log)
+    assert shares[:4].tolist() == [0, 0.25, 0.5, 0]
+    assert not shares[4:].any()

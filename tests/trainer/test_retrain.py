@@ -277,7 +277,7 @@ def test_a_refit_that_the_recall_gate_stops_is_a_verdict(
     for step in ("ingest", "validate", "prepare", "train", "evaluate", "gate"):
         assert job.run(new, words=("--step", step)) == 0
 
-    def refit_and_export(*_: object) -> int:
+    def refit_and_export(*_: object, **__: object) -> int:
         raise GateRefused("Recall is 0.5, below the floor.")
 
     deliver = sys.modules["trainer.stages.deliver"]
@@ -534,6 +534,20 @@ def test_a_rollback_may_leave_the_data(
     assert job.current == second.current
     assert job.run(job.data.slices[2]) == 0
     assert len(job.versions) == 2
+
+
+def test_the_champion_outlives_its_first_label(
+    first: Retrained, copy: Callable[[Retrained], Retrained]
+) -> None:
+    job = copy(first)
+    (champion,) = job.versions
+    words = ("--set", "export.keep_versions=1", "--set", "retrain.label=canary")
+    with listening(FakeServer(job.models)) as fake:
+        server = ("--server", fake.address)
+        assert job.run(job.data.slices[1], words=(*words, *server)) == 0
+    old, new = job.versions
+    assert old == champion
+    assert read_labels(str(job.models)) == {"canary": new, "stable": champion}
 
 
 def test_what_no_version_needs_is_removed(

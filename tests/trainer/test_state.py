@@ -119,9 +119,13 @@ def test_histories_may_hold_likes_alone(prepared: Prepared, tmp_path: Path) -> N
 
 
 def test_without_user_state_nothing_is_kept(prepared: Prepared, tmp_path: Path) -> None:
-    state = state_of(prepared, tmp_path, history=5, seen=5, user_state=False)
-    users = np.arange(prepared.num_users + 1, dtype=np.int32)
+    limits = Limits(history=5, seen=5, user_state=False)
+    state = UserState(prepared, prepared.events, limits, str(tmp_path / "none.txt"))
+    known = tf.constant([*map(str, prepared.user_ids[1:4]), "nobody"])
+    users = state.lookup(known)
+    assert users.numpy().tolist() == [0, 0, 0, 0]
     assert not state.rows_of_history(users).numpy().any()
     assert not state.seen(users).numpy().any()
-    assert not state.last_time.numpy().any()
+    assert state.last_time.numpy().tolist() == [0]
     assert not state.history.values.numpy().any()
+    assert state.history.bounds.shape == (1, 2)

@@ -188,6 +188,12 @@ def test_tuned_weights_encode_new_items(
     vectors = tf.function(model.text_tower.encode_in_graph)(texts)
     found = model.item_tower.unseen(codes, vectors)
     np.testing.assert_allclose(found, table, atol=1e-5)
+    # What a fine-tuned tower learnt of no text is what is asked of it.
+    none = np.array([""])
+    learnt = model.text_tower(tf.constant(model.text_tower.token_table(none)))
+    asked = tf.function(model.text_tower.encode_in_graph)(tf.constant(none))
+    np.testing.assert_allclose(asked, learnt, atol=1e-5)
+    assert np.abs(asked).max() > 0
     fresh = tf.function(TextTower(config.text).encode_in_graph)(texts)
     assert np.abs(model.item_tower.unseen(codes, fresh) - table).max() > 1e-3
 

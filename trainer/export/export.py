@@ -90,13 +90,19 @@ def known_to_evaluated(prepared: Prepared) -> tuple[EventLog, int]:
 
 
 def export(
-    fitted: Fitted, config: ExperimentConfig, models: str, about: dict[str, Any]
+    fitted: Fitted,
+    config: ExperimentConfig,
+    models: str,
+    about: dict[str, Any],
+    *,
+    prunes: bool = True,
 ) -> int:
     """Publish `retrieval`, `ranking` and `recommender` under one new version.
 
     In: `models`: the folder of the servables; `about`: what the manifests say beside
-    what is known here (runs, metrics). Out: the version. Raises: GateRefused, before
-    anything is written, when an index finds too little.
+    what is known here (runs, metrics); `prunes`: whether older versions go at once,
+    not once the labels that may name them are written. Out: the version.
+    Raises: GateRefused, before anything is written, when an index finds too little.
     """
     version = new_version(models)
     # Vocabularies are written to files, which the SavedModels then keep as assets.
@@ -106,7 +112,8 @@ def export(
             builder.index(builder.kind_of(name))
         savers = {name: builder.saver(name, version, about) for name in SERVABLES}
         publish(models, version, savers)
-        prune(models, config.export.keep_versions)
+        if prunes:
+            prune(models, config.export.keep_versions)
         write_configs(models)
     return version
 
@@ -118,7 +125,9 @@ class Builder:
         self.fitted, self.config = fitted, config
         prepared, log = fitted.prepared, fitted.log
         self.vectors = fitted.retrieval.item_vectors(prepared.num_items)
-        self.user_vectors = fitted.retrieval.user_vectors(prepared.num_users)
+        # Without state of users nobody is known: row 0 is all that stands in tables.
+        users = np.arange(prepared.num_users * config.export.user_state + 1)
+        self.user_vectors = fitted.retrieval.user_vectors(len(users) - 1)
         trend = Trend(prepared, log).at(fitted.end_time)
         self.index_vectors = fitted.retrieval.index_vectors(self.vectors, trend)
         inputs = RankingInputs.of(prepared, log, fitted.affinity)
@@ -128,18 +137,20 @@ class Builder:
             seen=config.export.max_seen,
             user_state=config.export.user_state,
         )
-        users = _vocabulary(scratch, "user_ids.txt", prepared.user_ids)
-        items = _vocabulary(scratch, "item_ids.txt", prepared.item_ids)
-        self.users = UserState(prepared, log, limits, users)
-        self.catalogue = Catalogue(prepared, items)
+        user_ids = ""
+        if config.export.user_state:
+            user_ids = _vocabulary(scratch, "user_ids.txt", prepared.user_ids)
+        item_ids = _vocabulary(scratch, "item_ids.txt", prepared.item_ids)
+        self.users = UserState(prepared, log, limits, user_ids)
+        self.catalogue = Catalogue(prepared, item_ids)
         self.ranking = RankingGraph(
             model=fitted.ranking,
             parts=fitted.ranking.item_parts(prepared.num_items),
-            users=fitted.ranking.user_vectors(prepared.num_users),
+            users=fitted.ranking.user_vectors(len(users) - 1),
             item_statistics=inputs.items.at(np.arange(prepared.num_items + 1), now),
-            user_statistics=inputs.users.at(np.arange(prepared.num_users + 1), now),
+            user_statistics=inputs.users.at(users, now),
             affinity=fitted.affinity,
-            profiles=self._profiles(),
+            profiles=fitted.affinity.profiles(log, users, log.user_counts()[users]),
             index_vectors=self.index_vectors,
             servable=fitted.compared,
             calibration=fitted.calibration,
@@ -156,13 +167,6 @@ class Builder:
             items=fitted.retrieval.item_tower,
             text_tower=fitted.text_tower,
         )
-
-    def _profiles(self) -> np.ndarray:
-        """Add up the users' likes; zeros where no state of users is exported."""
-        affinity, log = self.fitted.affinity, self.fitted.log
-        users = np.arange(self.fitted.prepared.num_users + 1)
-        kept = log.user_counts() * self.config.export.user_state
-        return affinity.profiles(log, users, kept)
 
     def kind_of(self, name: str) -> IndexKind:
         """Return the kind of a servable's index."""
@@ -251,7 +255,8 @@ class Builder:
                 experimental_custom_gradients=False,  # Nobody trains a servable.
             )
             tf.saved_model.save(_read_by(servable), folder, signatures, options)
-            write_warmup(folder, name, examples(signatures, self.fitted.prepared))
+            inputs = examples(signatures, self.fitted.prepared, self.config.export)
+            write_warmup(folder, name, inputs)
             manifest = self._manifest(name, version, folder, signatures, about)
             self.fitted.changes.write(files.join(folder, *CHANGES))
             files.write_text(files.join(folder, "MODEL_CARD.md"), model_card(manifest))
@@ -305,9 +310,11 @@ class Builder:
 
 def liked_shares(prepared: Prepared, log: EventLog) -> np.ndarray:
     """Return the share of users who liked each item. Out: float32 (items + 1,)."""
-    counts = log.item_counts(prepared.num_items, positives_only=True)
+    liked, width = log.positive, prepared.num_items + 1
+    # Who met an item again and again likes it once.
+    pairs = np.unique(log.user[liked].astype(np.int64) * width + log.item[liked])
     users = max(int((log.user_counts() > 0).sum()), 1)
-    return np.minimum(counts / users, 1.0).astype(np.float32)
+    return (np.bincount(pairs % width, minlength=width) / users).astype(np.float32)
 
 
 def _read_by(servable: Servable) -> tf.Module:

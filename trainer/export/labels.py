@@ -11,7 +11,6 @@ from data import files
 from data.console import say
 
 FILE = "labels.json"
-LABELS = ("stable", "canary")
 
 
 def read_labels(models: str) -> dict[str, int]:

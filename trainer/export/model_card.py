@@ -49,8 +49,13 @@ ms where it was exported (median).
 ## Limits
 - It learns from what was shown to people before, and repeats its one-sidedness.
 - `like` is calibrated on {{ calibration.distribution }}.
-- Ids of users and what they have seen are stored in the graph
-  (`[export] user_state = false` leaves them out).
+- {% if config.export.user_state -%}
+  Ids of users, what they have seen and what was learnt of them are stored in the graph
+  (`[export] user_state = false` leaves all of it out).
+  {%- else -%}
+  No id of a user is stored, nor anything of one: what a request sends is all that is
+  known of who asks.
+  {%- endif %}
 """
 
 

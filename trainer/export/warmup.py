@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from data import files
 from data.prepared import Prepared
+from trainer.config import ExportConfig
 
 PLACE = ("assets.extra", "tf_serving_warmup_requests")
 BATCHES = (1, 8)
@@ -35,11 +36,12 @@ def write_warmup(
 
 
 def examples(
-    signatures: dict[str, Any], prepared: Prepared
+    signatures: dict[str, Any], prepared: Prepared, export: ExportConfig
 ) -> dict[str, dict[str, tf.Tensor]]:
-    """Make one input of each signature, of ids that exist where ids are asked for."""
-    some = {"user_id": prepared.user_ids[-1], "item_id": prepared.item_ids[-1]}
-    some["text"] = prepared.texts[-1]
+    """Make one input of each signature, of ids that the version knows."""
+    some = {"item_id": prepared.item_ids[-1], "text": prepared.texts[-1], "k": export.k}
+    if export.user_state:
+        some["user_id"] = prepared.user_ids[-1]
     examples = {}
     for name, function in signatures.items():
         specs = function.structured_input_signature[1]
@@ -47,8 +49,8 @@ def examples(
     return examples
 
 
-def _example(key: str, spec: tf.TensorSpec, some: dict[str, str]) -> tf.Tensor:
+def _example(key: str, spec: tf.TensorSpec, some: dict[str, Any]) -> tf.Tensor:
     shape = [1] * spec.shape.rank
     if spec.dtype == tf.string:
         return tf.fill(shape, tf.constant(str(some.get(key, ""))))
-    return tf.fill(shape, tf.constant(10 if key == "k" else 0, spec.dtype))
+    return tf.fill(shape, tf.constant(some.get(key, 0), spec.dtype))

@@ -78,12 +78,13 @@ class Fitter:
             self.prepared.texts.tolist(),
         )
         folder = files.join(self.out, "texts", files.fingerprint(*inputs))
-        if not files.exists(folder) and self.text_tower is not None:
+        place = files.join(folder, VECTORS)  # On a store folders may stand empty.
+        if not files.exists(place) and self.text_tower is not None:
             vectors = self.text_tower.encode(self.prepared.texts)
             with files.new_folder(folder) as beside:
                 with files.open_file(files.join(beside, VECTORS), "wb") as file:
                     np.save(file, vectors)
-        with files.open_file(files.join(folder, VECTORS)) as file:
+        with files.open_file(place) as file:
             return np.load(file)  # type: ignore[no-any-return]
 
     def texts(self) -> Texts | None:

@@ -66,26 +66,33 @@ class Limits:
 
 
 class UserState(tf.Module):
-    """What is known of the users at export: histories, seen items, last times."""
+    """What is known of the users at export: histories, seen items, last times.
+
+    Without state (`Limits.user_state`) there is nobody but the unknown user, row 0.
+    """
 
     def __init__(
         self, prepared: Prepared, log: EventLog, limits: Limits, vocabulary: str
     ) -> None:
         super().__init__(name="user_state")
         self.limits = limits
-        self.lookup = IdLookup(vocabulary, name="user_ids")
-        keep = limits.user_state
-        none = [np.zeros(0, np.int32)] * (prepared.num_users + 1)
-        histories, seen = _lists(log, limits) if keep else (none, none)
+        keep, nobody = limits.user_state, [np.zeros(0, np.int32)]
+        self.lookup = IdLookup(vocabulary, name="user_ids") if keep else _unknown
+        histories, seen = _lists(log, limits) if keep else (nobody, nobody)
         self.history = Ragged(histories, name="history")
         self.seen = Ragged(seen, name="seen")
-        rows = np.arange(prepared.num_users + 1)
-        last = log.read.last_times(rows, log.read.user_counts()) * keep
+        rows = np.arange(len(histories))
+        last = log.read.last_times(rows, log.read.user_counts()[rows])
         self.last_time = tf.Variable(last, trainable=False, name="last_time")
 
     def rows_of_history(self, rows: tf.Tensor) -> tf.Tensor:
         """Return histories. In: int32 (b,). Out: int32 (b, limits.history)."""
         return self.history(rows, self.limits.history)
+
+
+def _unknown(ids: tf.Tensor) -> tf.Tensor:
+    """Look ids up where none is kept. In: string. Out: int32, zeros."""
+    return tf.zeros(tf.shape(ids), tf.int32)
 
 
 def _lists(log: EventLog, limits: Limits) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -118,8 +118,14 @@ class TextTower(tf.keras.layers.Layer):
         return graph(tf.constant(texts.astype(str))).numpy()  # type: ignore[no-any-return]
 
     def encode_in_graph(self, texts: tf.Tensor) -> tf.Tensor:
-        """Encode raw strings in a graph. In: string (n,). Out: float32 (n, dim)."""
+        """Encode raw strings in a graph. In: string (n,). Out: float32 (n, dim).
+
+        An empty text is a vector of zeros, as in `encode`; that of a tower that was
+        fine-tuned is what it learnt of it.
+        """
         vectors = self(self.tokenize(texts))
+        if self.trains:
+            return vectors
         empty = tf.equal(tf.strings.length(texts), 0)[:, None]
         return tf.where(empty, tf.zeros_like(vectors), vectors)
 

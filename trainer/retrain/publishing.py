@@ -52,7 +52,8 @@ def publish(
             "states": _within(places.out, places.dataset),
             "decision": dict(decision),
         }
-        version = refit_and_export(candidate(), {RECORD: record})
+        # The champion may be about to get a label, and is kept by that alone.
+        version = refit_and_export(candidate(), {RECORD: record}, prunes=False)
     if server is not None:
         release(server, places.models, version, job.facts["champion"], config.retrain)
     else:

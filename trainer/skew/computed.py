@@ -71,7 +71,8 @@ class Computed:
         """Build what the models read of requests, from the events they may know."""
         fitted, log = self.fitted, self.fitted.log
         user = np.array([self.user_row.get(a.user, 0) for a in asked], np.int32)
-        count = log.user_counts()[user] * self.exported.config.export.user_state
+        user *= self.exported.config.export.user_state  # Without it nobody is known.
+        count = log.user_counts()[user]
         end = np.full(len(asked), fitted.end_time)
         requests = Requests.of(log, user, count, end, self.length)
         time = np.array([a.time if a.time > 0 else fitted.end_time for a in asked])

@@ -58,8 +58,13 @@ class Served:
         return np.asarray(wide / np.float32(units[int(np.argmin(apart))]))
 
     def ids(self, name: str) -> dict[str, int]:
-        """Return the rows of ids, from 1. In: `name`: user_ids or item_ids."""
+        """Return the rows of ids, from 1; none of users whose state was left out.
+
+        In: `name`: user_ids or item_ids.
+        """
         place = files.join(self.folder, "assets", f"{name}.txt")
+        if name == "user_ids" and not files.exists(place):
+            return {}
         with files.open_file(place) as file:
             text = file.read().decode()
         return {known: row for row, known in enumerate(text.split("\n")[:-1], 1)}

@@ -18,11 +18,14 @@ from trainer.stages.fit import evaluated_fit, fit_facts, fit_retrieval, start_of
 
 
 def refit_and_export(
-    experiment: Experiment, more: Mapping[str, Any] | None = None
+    experiment: Experiment,
+    more: Mapping[str, Any] | None = None,
+    *,
+    prunes: bool = True,
 ) -> int:
     """Fit on all events with the epochs chosen, and publish the servables.
 
-    In: `more`: what the manifests say beside what is known here.
+    In: `more`: what the manifests say beside what is known here; `prunes`: as `export`.
     """
     fitted = _refitted(experiment) if experiment.config.export.refit == "full" else None
     fitted = fitted or evaluated_models(experiment)
@@ -39,7 +42,7 @@ def refit_and_export(
         "prepared": experiment.data,
         **(more or {}),
     }
-    version = export(fitted, experiment.config, experiment.models, about)
+    version = export(fitted, experiment.config, experiment.models, about, prunes=prunes)
     say(f"Published version {version} of retrieval, ranking and recommender")
     return version
 

@@ -50,19 +50,6 @@ class Index(tf.Module, abc.ABC):
         return {}
 
 
-def exclusion_mask(excluded: tf.Tensor, num_rows: int) -> tf.Tensor:
-    """Mark excluded rows. In: int32 (b, e), padded with 0. Out: bool (b, num_rows).
-
-    Row 0 is always marked.
-    """
-    batch = tf.shape(excluded)[0]
-    excluded = tf.concat([excluded, tf.zeros([batch, 1], excluded.dtype)], axis=1)
-    query = tf.repeat(tf.range(batch)[:, None], tf.shape(excluded)[1], axis=1)
-    places = tf.reshape(tf.stack([query, excluded], axis=-1), [-1, 2])
-    marks = tf.ones([tf.shape(places)[0]], tf.int32)
-    return tf.scatter_nd(places, marks, [batch, num_rows]) > 0
-
-
 def is_excluded(rows: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
     """Tell which rows are among the excluded ones, or 0.
 

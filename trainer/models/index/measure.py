@@ -23,11 +23,6 @@ class Latency:
     median_ms: float
     p99_ms: float
 
-    @property
-    def queries_per_s(self) -> float:
-        """Return how many queries the median call answers in a second."""
-        return 1e3 * self.batch / self.median_ms
-
 
 @dataclass(frozen=True, kw_only=True)
 class IndexQuality:
