@@ -50,7 +50,10 @@ def test_runs_of_other_settings_are_no_seeds_of_one() -> None:
     runs[2]["settings"]["retrieval"]["horizon"] = 0  # A setting of later.
     row = cells(list(levels(grouped(runs)))[2])
     assert row[2:4] == ["2", "0.2500 (0.2000 to 0.3000)"]
-    runs[1]["data"] = {"fingerprint": "other"}
+    runs[1]["data"] = {"fingerprint": "of before", "events": 100}
+    runs[2]["data"] = {"fingerprint": "other", "events": 100}
+    assert cells(list(levels(grouped(runs)))[2])[2] == "2"
+    runs[1]["data"]["events"] = 99
     assert cells(list(levels(grouped(runs)))[2])[2] == "1"
 
 
