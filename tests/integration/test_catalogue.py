@@ -344,7 +344,7 @@ def test_the_next_export_keeps_the_changes(
 ) -> None:
     exports: list[Any] = []
 
-    def keep(fitted: Any, *_: Any) -> int:
+    def keep(fitted: Any, *_: Any, **__: Any) -> int:
         exports.append(fitted)
         return 1
 

@@ -1,5 +1,7 @@
 """What was planted was learned, by each part on its own."""
 
+from collections import Counter
+
 import numpy as np
 
 from data.events import TEST
@@ -141,7 +143,8 @@ def test_nobody_gets_what_is_popular(evaluated: EvaluatedJob, calls: Calls) -> N
 
     prepared = evaluated.prepared
     log = prepared.events.through(VALIDATION)
-    likes = log.item_counts(prepared.num_items, positives_only=True)
+    pairs = set(zip(log.user[log.positive], log.item[log.positive], strict=True))
+    likes = Counter(item for _, item in pairs)  # Of each user once.
     order = sorted(
         np.flatnonzero(prepared.servable), key=lambda row: (-likes[row], row)
     )
