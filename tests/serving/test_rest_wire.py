@@ -371,7 +371,7 @@ def test_run_that_takes_too_long(port: int, server: ModelServer) -> None:
     slow = {
         **case,
         "request": {**case["request"], "path": "/v1/models/kinds:predict"},
-        "request_body": '{"signature_name":"slow","instances":[400000]}',
+        "request_body": '{"signature_name":"slow","instances":[2000000]}',
     }
     assert "Timed out" in error(check_http(slow, port))
 
