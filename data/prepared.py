@@ -113,8 +113,11 @@ class Prepared:
         others are asked for lies before a request there, and without times a request
         knows no before. An item whose events were counted would not be cold either.
         """
-        by_time = self.cut(VALIDATION) is not None
-        return self.events if by_time else self.events.through(TRAIN)
+        return self.to_count(self.events)
+
+    def to_count(self, log: EventLog) -> EventLog:
+        """Return what is counted of a log with this set's parts; see `counted`."""
+        return log if self.cut(VALIDATION) is not None else log.through(TRAIN)
 
     @cached_property
     def as_happened(self) -> EventLog:

@@ -45,7 +45,7 @@ def main(
     if overrides and not name:
         raise ConfigError(
             f"--set {overrides[0]}: other settings than the step's need a name of "
-            "their own in the table. Add --name, with make NAME=."
+            'their own in the table. Add --name "what they try", or NAME="..." to make.'
         )
     chosen = STEPS[step]
     experiment = chosen.experiment(out, step, seed, overrides)

@@ -29,9 +29,8 @@ SHORT_K, LONG_K = 10, 50
 CUTS = 5  # At the end of the events, each with a test part.
 COMPARED = 3  # Whose validation parts compare settings.
 QUIET_MONTH = "in a quiet month"
-QUIET = (
-    5_000  # Events, as in the month before the last cut; those compared 30 times that.
-)
+# Events, as in the month before the last cut; those compared have 30 times that.
+QUIET = 5_000
 
 
 def fitted(experiment: Experiment) -> tuple[RetrievalModel, Fit]:

@@ -12,9 +12,17 @@ import tensorflow as tf
 from data.__main__ import main as data_door
 from data.events import TEST
 from data.files import read_json
+from data.prepare import prepare
 from data.prepared import Prepared
+from data.queries import evaluation_queries
+from data.schema import data_config
+from data.settings import read_toml
 from tests.integration.own_tables import ITEMS, plain_csv
+from tests.integration.support import Job
 from trainer.__main__ import main as trainer_door
+from trainer.catalogue.exported import Exported
+from trainer.catalogue.restore import restored
+from trainer.retrain.elsewhere import scorers_elsewhere
 
 SHORT = (
     *("retrieval.dim=16", "retrieval.blocks=1", "retrieval.history_length=8"),
@@ -131,3 +139,25 @@ def test_other_test_events_give_the_same_models(
     assert _chosen(first) == _chosen(second)
     metrics = [read_json(out / "report.json")["models"] for out in (first, second)]
     assert metrics[0] != metrics[1]  # The test did change.
+
+
+def test_a_champion_counts_no_test_events_either(job: Job, tmp_path: Path) -> None:
+    """It is asked what the candidate is, with the same counts."""
+    exported = Exported.newest(str(job.models))
+    toml = job.planted.toml
+    split = 'data.split.kind="leave_one_out"'
+    config = data_config(read_toml(toml, [split]), toml)
+    answers = []
+    for draw in (0, 1):
+        other = prepare(config, toml, str(tmp_path / "data"))
+        log, rng = other.events, np.random.default_rng(draw)
+        drawn = rng.integers(1, other.num_items + 1, len(log), np.int32)
+        tested = log.part == TEST
+        other.__dict__["events"] = log.replace(item=np.where(tested, drawn, log.item))
+        fitted = restored(exported, exported.prepared())
+        queries = evaluation_queries(
+            log, TEST, at=None, servable=other.servable, targets="warm"
+        )
+        scorer = scorers_elsewhere(fitted, other)["two_stage"]
+        answers.append(scorer(queries, np.arange(60)))
+    np.testing.assert_array_equal(*answers)

@@ -90,16 +90,17 @@ class TranslatedScorer:
 def scorers_elsewhere(fitted: Fitted, other: Prepared) -> dict[str, Scorer]:
     """Return both stages of fitted models as scorers of another data set's queries.
 
-    Histories and counts go up to each request, as they do for models of that set. The
-    models' tables of users grow, so that they serve nothing else afterwards.
+    Histories and counts are those that models of that set are asked with. The models'
+    tables of users grow, so that they serve nothing else afterwards.
     Out: "retrieval" and "two_stage".
     """
     own, now = fitted.prepared, other.cut(TEST)
     translation = Translation(own, other)
     _let_in(fitted, translation)
     log = translation.log
-    retrieval = RetrievalScorer(fitted.retrieval, own, log, now=now)
-    inputs = RankingInputs.of(own, log, fitted.affinity)
+    counted = other.to_count(log)
+    retrieval = RetrievalScorer(fitted.retrieval, own, log, counted=counted, now=now)
+    inputs = RankingInputs.of(own, log, fitted.affinity, counted=counted)
     both = TwoStageScorer(retrieval, fitted.ranking, inputs)
     return {
         "retrieval": TranslatedScorer(retrieval, translation),
