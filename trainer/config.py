@@ -82,6 +82,9 @@ class RetrievalConfig:
     `use_time`: hour, weekday and pause before the request; `use_trend`: how popular
     items are at that moment.
 
+    `unseen_only`: what a user had met by then does not compete with a target, as a
+    request leaves it out.
+
     `loss`: which items a target is told from: the batch's own targets (`log_q`
     corrects for their popularity), `negatives` drawn for each batch, evenly or half of
     them from its targets ("mixed"), or all. `hard_negatives`: so many more for each
@@ -114,6 +117,7 @@ class RetrievalConfig:
     use_trend: bool = True
     loss: Literal["in_batch", "sampled_softmax", "full_softmax", "gbce"] = "in_batch"
     log_q: bool = True
+    unseen_only: bool = False
     negatives: int = 512
     negative_sampling: Literal["uniform", "mixed"] = "mixed"
     hard_negatives: int = 0

@@ -36,9 +36,9 @@ EPOCHS = 2
 # Most of the time goes into graphs: one of them has all parts of a model.
 FEW: dict[str, Any] = {"block": "mean", "use_time": False, "use_trend": False}
 RETRIEVAL: dict[str, dict[str, Any]] = {
-    "in_batch": {"horizon": 2},
+    "in_batch": {"horizon": 2, "unseen_only": True},
     "sampled_softmax": {"negatives": 16, "hard_negatives": 2, **FEW},
-    "full_softmax": {"members": 2, **FEW},
+    "full_softmax": {"members": 2, "unseen_only": True, **FEW},
 }
 RANKING = {"ranking": {"listwise": 0.5}}
 SMALL: dict[str, Any] = {"dim": 8, "dropout": 0.2, "item_id_dropout": 0.3}

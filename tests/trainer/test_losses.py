@@ -15,6 +15,7 @@ from trainer.models.losses import (
     Negatives,
     SampledSoftmax,
 )
+from trainer.models.met import NEVER, Met
 from trainer.models.retrieval import nearest_items
 from trainer.models.seeded import Step
 
@@ -40,6 +41,16 @@ def asked(
         others=tf.constant(others or [], tf.int32),
         near=tf.constant(hard),
     )
+
+
+# Two histories; what each target's request had met is the first events of one.
+HISTORY = [[5, 9, 5, 4, 0], [12, 1, 7, 3, 10]]
+
+
+def met(owner: list[int], known: list[int]) -> tuple[Met, list[set[int]]]:
+    each = [set(HISTORY[o][:k]) - {0} for o, k in zip(owner, known, strict=True)]
+    columns = [tf.constant(x, tf.int32) for x in (HISTORY, owner, known)]
+    return Met(**dict(zip(("history", "owner", "known"), columns, strict=True))), each
 
 
 def softmax_loss(own: float, rivals: np.ndarray) -> float:
@@ -70,18 +81,31 @@ def test_full_softmax_takes_all_known_items(vectors: np.ndarray) -> None:
     assert float(value) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("unseen_only", [False, True])
 @pytest.mark.parametrize("chunk", [1, 4, 5, 9, 10])
 def test_full_softmax_in_chunks_has_the_gradient_of_the_whole(
-    vectors: np.ndarray, chunk: int, monkeypatch: pytest.MonkeyPatch
+    vectors: np.ndarray,
+    chunk: int,
+    unseen_only: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(losses, "CHUNK_QUERIES", chunk)
     found = asked([3, 12, 3, 1, 2, 5, 12, 7, 9])
+    hidden = np.zeros((9, len(KNOWN)), np.float32)
+    if unseen_only:  # 12 and 5 are asked for where they had been met.
+        given, each = met([0, 1, 1, 0, 1, 0, 1, 1, 0], [0, 1, 5, 2, 4, 3, 1, 2, 5])
+        found = replace(found, met=given)
+        pairs = zip(hidden, each, found.target.numpy(), strict=True)
+        for row, rows, target in pairs:
+            row[np.isin(KNOWN, list(rows - {target}))] = -1e9
+        assert (hidden < 0).any()
     query, items = tf.Variable(100 * found.query), tf.Variable(vectors)
     loss = FullSoftmax(tf.constant(KNOWN), ITEMS)
     with tf.GradientTape() as tape:
         value = 3 * loss(replace(found, query=query), lambda r: tf.gather(items, r))
     with tf.GradientTape() as whole:
         logits = tf.matmul(query, tf.gather(items, KNOWN), transpose_b=True)
+        logits += hidden
         labels = np.searchsorted(KNOWN, found.target)
         entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         expected = 3 * tf.reduce_sum(entropy * found.weight)
@@ -112,14 +136,27 @@ def test_full_softmax_of_no_target_is_nothing(vectors: np.ndarray) -> None:
     assert not tf.convert_to_tensor(of_items).numpy().any()
 
 
-def test_in_batch_is_corrected_and_leaves_hits_out(vectors: np.ndarray) -> None:
+NOTHING: list[set[int]] = [set()] * 4
+
+
+@pytest.mark.parametrize("unseen_only", [False, True])
+def test_in_batch_is_corrected_and_leaves_hits_out(
+    vectors: np.ndarray, unseen_only: bool
+) -> None:
     targets = [3, 7, 3, 9]
-    found = asked(targets)
+    given, each = met([1, 0, 1, 0], [3, 2, 5, 5])
+    assert each == [{12, 1, 7}, {5, 9}, {12, 1, 7, 3, 10}, {5, 9, 4}]
+    found = replace(asked(targets), met=given if unseen_only else None)
+    hidden = each if unseen_only else NOTHING
     odds = np.linspace(0.1, 1, ITEMS + 1).astype(np.float32)
     logits = found.query.numpy() @ vectors[targets].T - np.log(odds[targets])
     expected = 0.0
     for i, target in enumerate(targets):
-        rivals = [logits[i, j] for j, other in enumerate(targets) if other != target]
+        rivals = [
+            logits[i, j]
+            for j, other in enumerate(targets)
+            if other != target and other not in hidden[i]
+        ]
         weight = float(found.weight[i])
         expected += weight * softmax_loss(logits[i, i], np.array(rivals))
     loss = InBatch(tf.constant(odds))
@@ -129,19 +166,25 @@ def test_in_batch_is_corrected_and_leaves_hits_out(vectors: np.ndarray) -> None:
 
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("log_q", [False, True])
+@pytest.mark.parametrize("unseen_only", [False, True])
 def test_sampled_softmax_is_corrected_for_the_odds(
-    vectors: np.ndarray, mixed: bool, log_q: bool
+    vectors: np.ndarray, mixed: bool, log_q: bool, unseen_only: bool
 ) -> None:
     drawn = negatives(mixed=mixed)
     others = [5, 9, 3, 12]
+    given, each = met([0, 1], [1, 3])
+    assert each == [{5}, {12, 1, 7}]
     found = asked([3, 7], others, near=[[5, 0], [1, 2]])
+    found = replace(found, met=given if unseen_only else None)
+    hidden = each if unseen_only else NOTHING
     share = drawn.share.numpy()
     odds = np.log(drawn.evenly / len(KNOWN) + drawn.from_batch * share) * log_q
     expected = 0.0
     for i, (target, near) in enumerate(((3, [5]), (7, [1, 2]))):
         logits = found.query.numpy()[i] @ vectors.T
-        rivals = [logits[j] - odds[j] for j in others if j != target]
-        rivals += [logits[j] for j in near]
+        competing = [j for j in others if j != target and j not in hidden[i]]
+        rivals = [logits[j] - odds[j] for j in competing]
+        rivals += [logits[j] for j in near if j not in hidden[i]]
         loss = softmax_loss(logits[target], np.array(rivals))
         expected += float(found.weight[i]) * loss
     value = SampledSoftmax(drawn, log_q=log_q)(
@@ -150,11 +193,16 @@ def test_sampled_softmax_is_corrected_for_the_odds(
     assert float(value) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("unseen_only", [False, True])
 @pytest.mark.parametrize("calibration", [0.0, 0.75, 1.0])
-def test_gbce_weighs_the_positive(vectors: np.ndarray, calibration: float) -> None:
+def test_gbce_weighs_the_positive(
+    vectors: np.ndarray, calibration: float, unseen_only: bool
+) -> None:
     drawn = negatives(number=3)
     others = [5, 7, 3]
-    found = asked([3, 7], others)
+    given, each = met([0, 1], [1, 3])
+    found = replace(asked([3, 7], others), met=given if unseen_only else None)
+    hidden = each if unseen_only else NOTHING
     rate = 3 / (len(KNOWN) - 1)
     power = rate * (calibration * (1 - 1 / rate) + 1 / rate)
     assert power == pytest.approx(1 - calibration * (1 - rate))
@@ -162,11 +210,27 @@ def test_gbce_weighs_the_positive(vectors: np.ndarray, calibration: float) -> No
     for i, target in enumerate((3, 7)):
         logits = found.query.numpy()[i] @ vectors.T
         loss = power * np.log1p(np.exp(-logits[target]))
-        loss += sum(np.log1p(np.exp(logits[j])) for j in others if j != target)
+        competing = [j for j in others if j != target and j not in hidden[i]]
+        loss += sum(np.log1p(np.exp(logits[j])) for j in competing)
         expected += float(found.weight[i]) * loss
     loss = Gbce(drawn, calibration=calibration)
     value = loss(found, lambda rows: tf.gather(vectors, rows))
     assert float(value) == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_was_met_is_told_by_places_and_by_columns_alike() -> None:
+    given, each = met([0, 1, 0, 1, 1], [0, 2, 5, 5, 3])
+    rows = np.arange(1, ITEMS + 1)
+    by_row = given.since(tf.constant(rows, tf.int32))
+    columns = tf.constant(np.array(HISTORY) - 1, tf.int32)
+    np.testing.assert_array_equal(by_row, given.since_columns(columns, ITEMS))
+    assert by_row.numpy()[0, 4] == 0  # 5 is there from its first place on.
+    assert by_row.numpy()[0, 0] == NEVER
+    expected = [[int(row) in one for row in rows] for one in each]
+    np.testing.assert_array_equal(given.by(by_row), expected)
+    np.testing.assert_array_equal(given.by(by_row, slice(1, 3)), expected[1:3])
+    wide = tf.constant(np.tile(rows, (5, 1)), tf.int32)
+    np.testing.assert_array_equal(given.holds(wide), expected)
 
 
 def test_draws_are_of_known_items_and_repeat_with_the_step() -> None:

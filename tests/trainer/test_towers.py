@@ -219,6 +219,28 @@ def test_targets_lie_within_the_horizon(
     assert np.isfinite(float(model.compute_loss(batch, training=True)))
 
 
+def test_what_the_request_had_met_does_not_compete(
+    prepared: Prepared, log: EventLog, gather: Callable[..., Batch]
+) -> None:
+    """Nor does it where the request lies before the target's own place."""
+    model = retrieval_model(
+        prepared, log, loss="full_softmax", horizon=5, unseen_only=True
+    )
+    batch, given = gather(0, 1, 2, 3), []
+    model.loss_of = lambda asked, _: given.append(asked) or tf.constant(0.0)
+    model.compute_loss(batch, training=True)
+    (asked,) = given
+    since = asked.met.since(tf.range(1, prepared.num_items + 1))
+    found = [set(np.flatnonzero(row) + 1) for row in asked.met.by(since).numpy()]
+    slots, _ = model.asked_from(batch["slot"], batch["time"], True)
+    places = np.argwhere(batch["target"].numpy() > 0)
+    history = batch["history"].numpy()
+    expected = [set(history[r, : int(slots[r, t])]) for r, t in places]
+    assert found == expected
+    assert sum(map(len, found)) > 0
+    assert not (slots.numpy() == batch["slot"].numpy()).all()
+
+
 def test_with_ids_dropped_items_are_their_content(
     prepared: Prepared, log: EventLog
 ) -> None:

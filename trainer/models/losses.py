@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from trainer.models.embeddings import look_up
+from trainer.models.met import LEAST, Met
 from trainer.models.seeded import Step
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
@@ -26,6 +27,7 @@ class Asked:
     `target`: int32 (n,), rows. `weight`: float32 (n,). `others`: int32 (s,), rows that
     were drawn; `near`: int32 (n, h), hard negatives of each target, 0 where none.
     `elsewhere`: int32 (m,), targets of the same batch that other replicas ask for.
+    `met`: what does not compete; None where all does.
     """
 
     query: tf.Tensor
@@ -34,6 +36,7 @@ class Asked:
     others: tf.Tensor
     near: tf.Tensor
     elsewhere: tf.Tensor | None = None
+    met: Met | None = None
 
 
 class Negatives(tf.Module):
@@ -101,20 +104,17 @@ class InBatch(tf.Module):
         self.sampling = None
         if sampling is not None:
             self.sampling = tf.Variable(sampling, trainable=False, name="sampling")
-        self.task = tfrs.tasks.Retrieval(
-            loss=tf.keras.losses.CategoricalCrossentropy(
-                from_logits=True, reduction=tf.keras.losses.Reduction.SUM
-            ),
-            remove_accidental_hits=True,
-        )
 
     def __call__(self, asked: Asked, encode: Encode) -> tf.Tensor:
         """Return the sum of the targets' losses. Out: float32 scalar."""
         sampling, rivals = self.sampling, asked.target
         if asked.elsewhere is not None:  # The task finds each query's own at its place.
             rivals = tf.concat([rivals, asked.elsewhere], axis=0)
+        task = tfrs.tasks.Retrieval(
+            loss=_Entropy(asked.met, rivals), remove_accidental_hits=True
+        )
         # float32 into the task: accidental hits are masked with float32's smallest.
-        return self.task(
+        return task(
             asked.query,
             encode(rivals),
             sample_weight=asked.weight,
@@ -124,6 +124,21 @@ class InBatch(tf.Module):
             candidate_ids=rivals,
             compute_metrics=False,
         )
+
+
+class _Entropy(tf.keras.losses.CategoricalCrossentropy):
+    """Softmax cross-entropy over rivals that were not met."""
+
+    def __init__(self, met: Met | None, rivals: tf.Tensor) -> None:
+        super().__init__(from_logits=True, reduction=tf.keras.losses.Reduction.SUM)
+        self.met, self.rivals = met, rivals
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """In: one hot, and logits, float32 (n, rivals). Out: float32 (n,)."""
+        if self.met is not None:
+            met = self.met.by(self.met.since(self.rivals))
+            y_pred = tf.where(met & (y_true == 0), LEAST, y_pred)
+        return super().call(y_true, y_pred)
 
 
 class FullSoftmax(tf.Module):
@@ -143,9 +158,20 @@ class FullSoftmax(tf.Module):
     def __call__(self, asked: Asked, encode: Encode) -> tf.Tensor:
         """Return the sum of the targets' losses. Out: float32 scalar."""
         labels = look_up(self.places, asked.target)
-        return _softmax_in_chunks(
-            asked.query, encode(tf.convert_to_tensor(self.known)), labels, asked.weight
-        )
+        items = encode(tf.convert_to_tensor(self.known))
+        since = None if asked.met is None else self._since(asked.met)
+
+        @tf.custom_gradient
+        def loss(query: tf.Tensor, items: tf.Tensor) -> Differentiated:
+            return _softmax_in_chunks(query, items, labels, asked, since)
+
+        return loss(asked.query, items)
+
+    def _since(self, met: Met) -> tf.Tensor:
+        columns = look_up(self.places, met.history)
+        is_known = tf.equal(look_up(self.known, columns), met.history)
+        columns = tf.where(is_known, columns, -1)
+        return met.since_columns(columns, int(self.known.shape[0]))
 
 
 class SampledSoftmax(tf.Module):
@@ -201,19 +227,23 @@ class Gbce(tf.Module):
         return tf.reduce_sum(losses * asked.weight)
 
 
-LEAST = -1e9  # The logit of what does not compete.
+Differentiated = tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]
 CHUNK_QUERIES = 1_024  # Their logits stay in the cache from one operation to the next.
 
 
-@tf.custom_gradient
 def _softmax_in_chunks(
-    query: tf.Tensor, items: tf.Tensor, labels: tf.Tensor, weight: tf.Tensor
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor | None, ...]]]:
+    query: tf.Tensor,
+    items: tf.Tensor,
+    labels: tf.Tensor,
+    asked: Asked,
+    since: tf.Tensor | None,
+) -> Differentiated:
     """Return the weighted sum of cross-entropies over all items, and its gradient.
 
     The gradient is made with the loss, chunk by chunk: the logits of a whole batch,
     its largest tensor by far, never exist.
-    In: `query` float32 (n, d), `items` (k, d), `labels` int32 (n,), `weight` (n,).
+    In: `query` float32 (n, d), `items` (k, d), `labels` int32 (n,), the targets'
+    places among them; `since` int32 (b, k), of what was met.
     """
     # A batch without a target has one empty chunk.
     num_queries = tf.maximum(tf.shape(query)[0], 1)
@@ -231,10 +261,14 @@ def _softmax_in_chunks(
         logits = tf.matmul(query[chunk], items, transpose_b=True)
         label = labels[chunk]
         own = tf.gather(logits, label, batch_dims=1)
+        if asked.met is not None and since is not None:
+            is_other = tf.range(tf.shape(items)[0]) != label[:, None]
+            met = asked.met.by(since, chunk) & is_other
+            logits = tf.where(met, LEAST, logits)
         largest = tf.reduce_max(logits, axis=1)
         odds = tf.exp(logits - largest[:, None])
         odds_of_all = tf.reduce_sum(odds, axis=1)
-        weights = weight[chunk]
+        weights = asked.weight[chunk]
         losses = weights * (tf.math.log(odds_of_all) + largest - own)
         # Divided by the sum only after they were added up: once a query, not an item.
         share = (weights / odds_of_all)[:, None]
@@ -263,7 +297,7 @@ def _softmax_in_chunks(
     of_queries = slopes.concat()
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
-        return upstream * of_queries, upstream * of_items, None, None
+        return upstream * of_queries, upstream * of_items
 
     return total, gradient
 
@@ -274,7 +308,14 @@ def _logits(asked: Asked, encode: Encode) -> tuple[tf.Tensor, tf.Tensor]:
     sizes = [tf.size(asked.target), tf.size(asked.others)]
     target, others = tf.split(both, sizes)
     own = tf.reduce_sum(asked.query * target, axis=1)
-    return own, tf.matmul(asked.query, others, transpose_b=True)
+    return own, _unmet(asked, tf.matmul(asked.query, others, transpose_b=True))
+
+
+def _unmet(asked: Asked, logits: tf.Tensor) -> tf.Tensor:
+    """Let what was met not compete. In, out: (n, s), of the items drawn."""
+    if asked.met is None:
+        return logits
+    return tf.where(asked.met.by(asked.met.since(asked.others)), LEAST, logits)
 
 
 def _near_logits(asked: Asked, encode: Encode) -> tf.Tensor:
@@ -282,7 +323,10 @@ def _near_logits(asked: Asked, encode: Encode) -> tf.Tensor:
     vectors = encode(tf.reshape(asked.near, [-1]))
     vectors = tf.reshape(vectors, [shape[0], shape[1], asked.query.shape[1]])
     logits = tf.einsum("nd,nhd->nh", asked.query, vectors)
-    return tf.where(asked.near > 0, logits, LEAST)
+    competes = asked.near > 0
+    if asked.met is not None:
+        competes &= ~asked.met.holds(asked.near)
+    return tf.where(competes, logits, LEAST)
 
 
 def _unless_hit(logits: tf.Tensor, rows: tf.Tensor, target: tf.Tensor) -> tf.Tensor:

@@ -28,6 +28,7 @@ from trainer.models.members import (
     unit,
     unit_rows,
 )
+from trainer.models.met import Met
 from trainer.models.seeded import Step
 from trainer.models.share import Rows, Share, dividing, encode_together
 from trainer.models.text_tower import TextTower
@@ -149,7 +150,11 @@ class RetrievalModel(CountedModel):
         history = vectors(inputs["history"])
         history *= tf.cast(inputs["history"] > 0, history.dtype)[..., None]
         states = self.query_tower.states(history, training=training)
-        found, time = self._targets(inputs, states, training)
+        found, slot, time = self._targets(inputs, states, training)
+        met = None
+        if self.config.unseen_only:
+            owner = tf.cast(tf.where(wanted)[:, 0], tf.int32)
+            met = Met(history=inputs["history"], owner=owner, known=slot)
         losses = []
         for number, (query, gain) in enumerate(found):
             # The trend is free of the temperature, whatever `_scaled` has done for it.
@@ -161,6 +166,7 @@ class RetrievalModel(CountedModel):
                 others=others,
                 near=near,
                 elsewhere=whole.elsewhere,
+                met=met,
             )
             losses.append(self.loss_of(asked, self._member(vectors, number)))
         loss = losses[0] if len(losses) == 1 else tf.add_n(losses) / len(losses)
@@ -213,8 +219,8 @@ class RetrievalModel(CountedModel):
 
     def _targets(
         self, inputs: Mapping[str, tf.Tensor], states: tf.Tensor, training: bool
-    ) -> tuple[list[tuple[tf.Tensor, tf.Tensor]], tf.Tensor]:
-        """Return each member's queries and gains of the targets, and their times."""
+    ) -> tuple[list[tuple[tf.Tensor, tf.Tensor]], tf.Tensor, tf.Tensor]:
+        """Return each member's queries and gains of the targets, slots and times."""
         wanted = inputs["target"] > 0  # (b, t)
         slot, asked_at = self.asked_from(inputs["slot"], inputs["time"], training)
         state = tf.gather(states, slot, axis=1, batch_dims=1)
@@ -229,7 +235,7 @@ class RetrievalModel(CountedModel):
             time,
             tf.boolean_mask(last_time, wanted),
         )
-        return found, time
+        return found, tf.boolean_mask(slot, wanted), time
 
     def asked_from(
         self, slot: tf.Tensor, time: tf.Tensor, training: bool
