@@ -57,10 +57,7 @@ class Step:
         return Experiment(config=config, path=path, out=str(folder))
 
 
-SHORT = (
-    *("retrieval.epochs=4", "retrieval.members=1"),
-    "ranking.max_examples=50000",
-)
+SHORT = ("retrieval.epochs=4", "ranking.max_examples=50000")
 # The dropouts were chosen on the validation part of MovieLens-100K, split likewise.
 COLD = (
     *("data.split.kind='cold_items'", "retrieval.item_id_dropout=0.9"),
@@ -146,7 +143,6 @@ STEPS = {
             "data.items.columns.genres.in_text=true",
             "data.items.columns.year.in_text=true",
             *("retrieval.epochs=2", "retrieval.keep='best'", "retrieval.dropout=0.2"),
-            "retrieval.members=1",
         ),
         says="MovieLens-1M, a tenth of the items without any training event, "
         "two epochs",
