@@ -22,7 +22,7 @@ from data.cli import tell_errors
 from data.console import say
 from data.errors import ConfigError
 from data.schema import as_table
-from trainer.errors import TrainingError
+from trainer.command import STATUSES, quieten
 from trainer.export.manifest import package_versions
 
 SPENT = "spent.json"
@@ -34,11 +34,12 @@ SPENT = "spent.json"
 @click.option("--set", "overrides", multiple=True, metavar="TABLE.KEY=VALUE")
 @click.option("--name", default="", help="What other settings try.")
 @click.option("--out", default="artifacts/quality", show_default=True, type=Path)
-@tell_errors({TrainingError: 2})
+@tell_errors(STATUSES)
 def main(
     step: str, seed: int, overrides: tuple[str, ...], name: str, out: Path
 ) -> None:
     """Train and measure a step, or write the table of all results."""
+    quieten()
     if step == "table":
         write_table()
         return

@@ -33,6 +33,7 @@ RETRIEVAL_VARIANTS: dict[str, Settings] = {
     "without text": {"text": {"preset": ""}},
     "order of the history": {"retrieval": {"block": "gated", "heads": 1}},
     "next event alone": {"retrieval": {"horizon": 0}},
+    "what was met competes": {"retrieval": {"unseen_only": False}},
     "in-batch softmax": {"retrieval": {"loss": "in_batch"}},
     "in-batch softmax without log-Q": {
         "retrieval": {"loss": "in_batch", "log_q": False}
@@ -46,6 +47,7 @@ RETRIEVAL_PARTS = (
     Ablation("text", "as configured", "without text"),
     Ablation("order of the history", "order of the history", "as configured"),
     Ablation("horizon", "as configured", "next event alone"),
+    Ablation("unseen only", "as configured", "what was met competes"),
     Ablation("log-Q", "in-batch softmax", "in-batch softmax without log-Q"),
     Ablation("hard negatives", "sampled softmax, 8 hard negatives", "sampled softmax"),
 )
